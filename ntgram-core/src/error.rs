@@ -1,0 +1,64 @@
+//! The crate's one error type. Every message says which argument was wrong, what it was, and what
+//! it may be; nothing in this crate panics on what a user passes in.
+
+use std::path::{Path, PathBuf};
+
+/// Why a call was refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An argument has a value that the function cannot work with. Nothing was done.
+    #[error("`{argument}` is {value}, but {expected}")]
+    Argument {
+        /// The argument, by the name it has in the function's signature or options struct.
+        argument: &'static str,
+        /// What was passed.
+        value: String,
+        /// What may be passed instead.
+        expected: String,
+    },
+    /// A file could not be read or written. A file that could not be written in full is not there.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was being done: "read", "write", "create".
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A file was read but is not what it should be.
+    #[error("{} is not a usable {expected}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What it should have been.
+        expected: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// libtorch refused an operation.
+    #[error("libtorch: {0}")]
+    Tensor(#[from] tch::TchError),
+    /// A table could not be built, read or written.
+    #[error("table: {0}")]
+    Table(#[from] polars::error::PolarsError),
+    /// A figure could not be drawn.
+    #[error("figure: {0}")]
+    Figure(String),
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An [`Error::Argument`]: `expected` completes the sentence "`argument` is `value`, but …".
+    pub(crate) fn argument(argument: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+        Self::Argument { argument, value: value.to_string(), expected: expected.into() }
+    }
+
+    /// An [`Error::Io`] on `path`.
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}
