@@ -1,0 +1,172 @@
+//! N-gram laws: checked tables of conditional probabilities, their entropy, and the sequences they allow.
+//! The laws of the original notebook are made in `generators`.
+
+mod generators;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+pub use generators::{almost_rank_d, first_position_law, gen_d_law, last_position_law, power_unif_law};
+
+/// How far a row's sum may be from 1.
+const ROW_TOLERANCE: f64 = 1e-4;
+/// Largest vocabulary: tokens are kept as `u16`.
+pub const MAX_VOCAB: usize = 1 << 16;
+
+/// An n-gram law over a vocabulary of `N` tokens: `n` tables, of which table `i`, of shape `(N,)*(i+1)`, holds the
+/// distribution of token `x_i` for every context `x_0 … x_{i-1}`. Row-major, `x_0` slowest. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Law {
+    n_vocab: usize,
+    tables: Vec<Arc<[f32]>>,
+}
+
+impl Law {
+    /// A law from its tables, the shortest context first.
+    ///
+    /// # Errors
+    /// No table, a vocabulary of 0 or more than [`MAX_VOCAB`] tokens, a table whose length is not `N^(i+1)`, or a row that holds a
+    /// negative number or NaN or does not sum to 1 within 1e-4.
+    pub fn new(n_vocab: usize, tables: Vec<Vec<f32>>) -> Result<Self> {
+        check_vocab(n_vocab)?;
+        if tables.is_empty() {
+            return Err(Error::argument("tables", "empty", "a law has at least one table"));
+        }
+        for (i, table) in tables.iter().enumerate() {
+            let expected_len = u32::try_from(i + 1).ok().and_then(|e| n_vocab.checked_pow(e));
+            if expected_len != Some(table.len()) {
+                let value = format!("of length {} at place {i}", table.len());
+                return Err(Error::argument(
+                    "tables",
+                    value,
+                    format!("table {i} must hold N^{} numbers, N = {n_vocab}", i + 1),
+                ));
+            }
+            for (context, row) in table.chunks_exact(n_vocab).enumerate() {
+                let sum: f64 = row.iter().map(|p| f64::from(*p)).sum();
+                if row.iter().any(|p| p.is_nan() || *p < 0.0) || (sum - 1.0).abs() > ROW_TOLERANCE {
+                    let value = format!("no distribution in row {context} of table {i} (sum {sum})");
+                    return Err(Error::argument(
+                        "tables",
+                        value,
+                        "every row must be non-negative and sum to 1 within 1e-4",
+                    ));
+                }
+            }
+        }
+        Ok(Self { n_vocab, tables: tables.into_iter().map(Arc::from).collect() })
+    }
+
+    /// Order `n`: the number of tables, and of tokens that a full context and its next token have.
+    pub fn order(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Vocabulary size `N`.
+    pub fn n_vocab(&self) -> usize {
+        self.n_vocab
+    }
+
+    /// Table `i`, shape `(N,)*(i+1)`, row-major; `None` when `i` is not below the order.
+    pub fn table(&self, i: usize) -> Option<&[f32]> {
+        self.tables.get(i).map(|t| &**t)
+    }
+
+    /// The last table, shape `(N,)*n`: what models learn.
+    pub fn last_table(&self) -> &[f32] {
+        &self.tables[self.tables.len() - 1]
+    }
+
+    /// Distribution of the token after `context` (shape `N`). Contexts of `n − 1` tokens or more use their last `n − 1`.
+    ///
+    /// # Errors
+    /// A token outside the vocabulary.
+    pub fn row(&self, context: &[u16]) -> Result<&[f32]> {
+        if let Some(bad) = context.iter().find(|t| usize::from(**t) >= self.n_vocab) {
+            return Err(Error::argument("context", bad, format!("tokens must be below {}", self.n_vocab)));
+        }
+        let known = context.len().min(self.order() - 1);
+        let start = self.context_index(&context[context.len() - known..]) * self.n_vocab;
+        Ok(&self.tables[known][start..start + self.n_vocab])
+    }
+
+    /// Tokens that may follow `context`, ascending.
+    ///
+    /// # Errors
+    /// As [`row`](Self::row).
+    pub fn support(&self, context: &[u16]) -> Result<Vec<u16>> {
+        let row = self.row(context)?;
+        Ok((0..self.n_vocab).filter(|k| row[*k] > 0.0).map(|k| k as u16).collect())
+    }
+
+    /// Divergence of the uniform guess, `log N − H`, in nats: the original's random baseline.
+    pub fn log_n_minus_entropy(&self) -> f64 {
+        (self.n_vocab as f64).ln() - entropy(self)
+    }
+
+    /// Row-major index of a context, oldest token slowest.
+    pub(crate) fn context_index(&self, context: &[u16]) -> usize {
+        context.iter().fold(0, |index, t| index * self.n_vocab + usize::from(*t))
+    }
+}
+
+pub(crate) fn check_vocab(n_vocab: usize) -> Result<()> {
+    if n_vocab == 0 || n_vocab > MAX_VOCAB {
+        return Err(Error::argument("n_vocab", n_vocab, format!("it must be between 1 and {MAX_VOCAB}")));
+    }
+    Ok(())
+}
+
+/// A small matrix of float32, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// Entries, `rows × cols`.
+    pub values: Vec<f32>,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+}
+
+/// Token sequences of one length, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequences {
+    /// Tokens, `rows × length`, row-major.
+    pub tokens: Vec<u16>,
+    /// Tokens in each sequence.
+    pub length: usize,
+}
+
+impl Sequences {
+    /// Number of sequences.
+    pub fn rows(&self) -> usize {
+        self.tokens.len() / self.length.max(1)
+    }
+
+    /// Sequence `i`, if there is one.
+    pub fn get(&self, i: usize) -> Option<&[u16]> {
+        if i < self.rows() { Some(&self.tokens[i * self.length..(i + 1) * self.length]) } else { None }
+    }
+
+    /// All sequences in order.
+    pub fn iter(&self) -> std::slice::ChunksExact<'_, u16> {
+        self.tokens.chunks_exact(self.length.max(1))
+    }
+}
+
+/// Conditional entropy of the last token in nats: `E[-Σ_k p_k log(p_k + 1e-10)]` over contexts drawn from the law.
+pub fn entropy(law: &Law) -> f64 {
+    let _ = law;
+    todo!()
+}
+
+/// Every sequence of `n` tokens all of whose prefixes have probability above `eps` (the original's default is 1e-10),
+/// ordered by `Σ_j x_j N^j`: `x_0` varies fastest.
+///
+/// # Errors
+/// `eps` is negative or NaN.
+pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
+    let _ = (law, eps);
+    todo!()
+}

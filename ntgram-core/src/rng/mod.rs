@@ -1,0 +1,259 @@
+//! PyTorch's CPU random stream, word for word, as a generator of the `rand` family. It is a value: no
+//! hidden global state, and a clone continues on its own. Not for cryptography.
+
+mod mt19937;
+
+use std::convert::Infallible;
+
+use rand::{SeedableRng, TryRng};
+
+use crate::error::{Error, Result};
+use mt19937::Mt19937;
+
+/// The stream that PyTorch's CPU generator gives after `torch.manual_seed`.
+///
+/// Every method consumes exactly the words that the PyTorch call of that name consumes, so laws, initial
+/// weights and data come out as there, seed for seed.
+///
+/// ```
+/// use ntgram_core::rng::TorchRng;
+///
+/// let mut rng = TorchRng::new(0);
+/// // torch.manual_seed(0); torch.randperm(5); torch.rand(1)
+/// assert_eq!(rng.randperm(5).len(), 5);
+/// let u = rng.uniform(0.0, 1.0);
+/// assert!((0.0..1.0).contains(&u));
+/// ```
+#[derive(Clone)]
+pub struct TorchRng {
+    words: Mt19937,
+    /// Second normal of the last Box–Muller pair, if it was not given out yet.
+    kept_normal: Option<f64>,
+}
+
+impl std::fmt::Debug for TorchRng {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TorchRng").field("next", &self.words.next).finish_non_exhaustive()
+    }
+}
+
+/// 53 low bits of a 64-bit draw as a double in [0, 1).
+#[inline]
+pub(crate) fn unit_f64(draw: u64) -> f64 {
+    (draw & ((1 << 53) - 1)) as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
+/// `exponential_(1)` from a 53-bit uniform.
+#[inline]
+pub(crate) fn exponential(u: f64) -> f32 {
+    -(-u).ln_1p() as f32
+}
+
+impl TorchRng {
+    /// The generator after `torch.manual_seed(seed)`. Only `seed mod 2^32` matters, as there.
+    pub fn new(seed: u64) -> Self {
+        Self { words: Mt19937::new(seed as u32), kept_normal: None }
+    }
+
+    /// The generator as the original's `train(…, seed)` leaves it: seeded, then the two 64-bit draws of the
+    /// data loader (the second of which seeds the shuffle).
+    pub fn after_training(seed: u64) -> Self {
+        let mut rng = Self::new(seed);
+        rng.random_i64();
+        rng.random_i64();
+        rng
+    }
+
+    /// The next 32-bit word.
+    #[inline]
+    pub fn next_word(&mut self) -> u32 {
+        self.words.next_word()
+    }
+
+    /// The next 64-bit draw: two words, the first in the high half.
+    #[inline]
+    pub fn draw64(&mut self) -> u64 {
+        let high = self.next_word();
+        (u64::from(high) << 32) | u64::from(self.next_word())
+    }
+
+    /// Passes over the next `words` words.
+    pub fn skip(&mut self, words: u64) {
+        for _ in 0..words {
+            self.next_word();
+        }
+    }
+
+    /// `random_()` on an int64 scalar: uniform on `0..2^63`. One 64-bit draw.
+    pub fn random_i64(&mut self) -> i64 {
+        (self.draw64() & (u64::MAX >> 1)) as i64
+    }
+
+    /// One value of `uniform_(a, b)` in float32. One word.
+    #[inline]
+    pub fn uniform(&mut self, a: f64, b: f64) -> f32 {
+        let (a, b) = (a as f32, b as f32);
+        let unit = (self.next_word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
+        unit * (b - a) + a
+    }
+
+    /// `uniform_(a, b)` on a float32 tensor of `len` values. One word each.
+    pub fn uniform_vec(&mut self, len: usize, a: f64, b: f64) -> Vec<f32> {
+        (0..len).map(|_| self.uniform(a, b)).collect()
+    }
+
+    /// `exponential_(1)` on a float32 scalar. One 64-bit draw.
+    #[inline]
+    pub fn exponential(&mut self) -> f32 {
+        exponential(unit_f64(self.draw64()))
+    }
+
+    /// `randperm(n)`: a permutation of `0..n`, `n − 1` words.
+    pub fn randperm(&mut self, n: u32) -> Vec<u32> {
+        let mut p: Vec<u32> = (0..n).collect();
+        for i in 0..n.saturating_sub(1) {
+            let j = i + self.next_word() % (n - i);
+            p.swap(i as usize, j as usize);
+        }
+        p
+    }
+
+    /// `randn(len)` in float32. Fewer than 16 values: pairs in double precision, one 64-bit draw a value, and the second of
+    /// a pair is kept for the next such call. From 16 values on: one word a value in blocks of 16, and a tail that is no full
+    /// block draws the last 16 values again.
+    pub fn randn(&mut self, len: usize) -> Vec<f32> {
+        if len < 16 {
+            return (0..len).map(|_| self.normal() as f32).collect();
+        }
+        let mut values = self.uniform_vec(len, 0.0, 1.0);
+        for block in values.chunks_exact_mut(16) {
+            box_muller_16(block);
+        }
+        if len % 16 != 0 {
+            let tail = &mut values[len - 16..];
+            tail.fill_with(|| self.uniform(0.0, 1.0));
+            box_muller_16(tail);
+        }
+        values
+    }
+
+    /// One normal in double precision; the second of each pair is kept.
+    fn normal(&mut self) -> f64 {
+        if let Some(kept) = self.kept_normal.take() {
+            return kept;
+        }
+        let (u1, u2) = (unit_f64(self.draw64()), unit_f64(self.draw64()));
+        let radius = (-2.0 * (-u2).ln_1p()).sqrt();
+        let theta = 2.0 * std::f64::consts::PI * u1;
+        self.kept_normal = Some(radius * theta.sin());
+        radius * theta.cos()
+    }
+
+    /// `multinomial(weights, m, replacement=True)`: `m` indices, one 53-bit uniform each (`m = 1`: as
+    /// [`multinomial_one`](Self::multinomial_one)). The weights need not sum to 1.
+    ///
+    /// # Errors
+    /// No weights, a weight that is negative or not finite, or a sum of 0.
+    pub fn multinomial_with_replacement(&mut self, weights: &[f32], m: usize) -> Result<Vec<u32>> {
+        if m == 1 {
+            return Ok(vec![self.multinomial_one(weights)?]);
+        }
+        check_weights(weights)?;
+        let cumulative = cumulative(weights);
+        Ok((0..m).map(|_| first_at_least(&cumulative, unit_f64(self.draw64()))).collect())
+    }
+
+    /// `multinomial(row, 1)`: one index, by the exponential race: `argmax_k row_k / q_k`. One exponential for
+    /// every entry, zeros too.
+    ///
+    /// # Errors
+    /// As [`multinomial_with_replacement`](Self::multinomial_with_replacement).
+    pub fn multinomial_one(&mut self, row: &[f32]) -> Result<u32> {
+        check_weights(row)?;
+        let (mut best, mut best_score) = (0, f32::NEG_INFINITY);
+        for (k, &p) in row.iter().enumerate() {
+            let score = p / self.exponential();
+            if score > best_score {
+                (best, best_score) = (k as u32, score);
+            }
+        }
+        Ok(best)
+    }
+}
+
+/// Turns 16 uniforms of [0, 1) into 16 normals.
+fn box_muller_16(block: &mut [f32]) {
+    let (first, second) = block.split_at_mut(8);
+    for (a, b) in first.iter_mut().zip(second) {
+        let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
+        let theta = 2.0 * std::f32::consts::PI * *b;
+        (*a, *b) = (radius * theta.cos(), radius * theta.sin());
+    }
+}
+
+/// Weights of a categorical draw, as PyTorch demands them.
+fn check_weights(weights: &[f32]) -> Result<()> {
+    let expected = "it must have entries that are finite and not negative, at least one of them positive";
+    match weights.iter().find(|w| !(w.is_finite() && **w >= 0.0)) {
+        Some(bad) => Err(Error::argument("weights", format!("a row with the entry {bad}"), expected)),
+        None if weights.is_empty() => Err(Error::argument("weights", "empty", expected)),
+        None if weights.iter().all(|w| *w == 0.0) => Err(Error::argument("weights", "a row of zeros", expected)),
+        None => Ok(()),
+    }
+}
+
+/// Cumulative sums in float32, divided by the last, which is then 1.
+pub(crate) fn cumulative(weights: &[f32]) -> Vec<f32> {
+    let mut sum = 0.0f32;
+    let mut sums: Vec<f32> = weights
+        .iter()
+        .map(|w| {
+            sum += w;
+            sum
+        })
+        .collect();
+    sums.iter_mut().for_each(|s| *s /= sum);
+    if let Some(last) = sums.last_mut() {
+        *last = 1.0;
+    }
+    sums
+}
+
+/// First index whose cumulative sum is at least `u`.
+#[inline]
+pub(crate) fn first_at_least(cumulative: &[f32], u: f64) -> u32 {
+    cumulative.partition_point(|c| f64::from(*c) < u) as u32
+}
+
+impl TryRng for TorchRng {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        Ok(self.next_word())
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        Ok(self.draw64())
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        for chunk in dst.chunks_mut(4) {
+            chunk.copy_from_slice(&self.next_word().to_le_bytes()[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+impl SeedableRng for TorchRng {
+    type Seed = [u8; 4];
+
+    /// The generator after `torch.manual_seed` of the seed's four bytes, little-endian.
+    fn from_seed(seed: [u8; 4]) -> Self {
+        Self::new(u32::from_le_bytes(seed).into())
+    }
+
+    /// The same as [`TorchRng::new`].
+    fn seed_from_u64(seed: u64) -> Self {
+        Self::new(seed)
+    }
+}
