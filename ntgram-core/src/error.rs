@@ -37,6 +37,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A loss was no longer a finite number. The model keeps its last weights.
+    #[error("the loss of step {step} is not a finite number; `{parameter}` grew most: try a smaller learning rate")]
+    Diverged {
+        /// The step, from 0.
+        step: usize,
+        /// The parameter with the largest (or a not finite) value.
+        parameter: String,
+        /// Losses and accuracies up to that step.
+        history: Box<crate::train::History>,
+    },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]
     Tensor(#[from] tch::TchError),
@@ -61,4 +71,21 @@ impl Error {
     pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
     }
+}
+
+/// Writes a file under a temporary name beside `path`, then moves it there: `path` holds the whole content or is as it was.
+/// Missing folders are made.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(name);
+    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|e| {
+        let _ = std::fs::remove_file(&part);
+        Error::io("write", path, e)
+    })
 }

@@ -1,10 +1,12 @@
 //! What a model is, as plain numbers: sizes, skipped terms, frozen groups, and the one ordered list of
 //! named parameters. No tensors here; the fast engine reads the same list.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Terms of the forward pass that are left out (`true` = left out), as in the original's `skips`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Skips {
     /// Leave out the residual connection around the attention.
     pub skip_res_connection: bool,
@@ -69,7 +71,7 @@ pub struct Freeze {
 }
 
 /// Sizes of a [`Transformer`](crate::models::Transformer).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransformerConfig {
     /// Embedding dimension `d`.
     pub d_model: usize,
@@ -109,7 +111,7 @@ impl Default for TransformerConfig {
 }
 
 /// Sizes of a [`LowRank`](crate::models::LowRank) model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LowRankConfig {
     /// Embedding dimension `d`: the rank of the log-probabilities.
     pub d_model: usize,

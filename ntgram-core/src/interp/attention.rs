@@ -1,0 +1,62 @@
+//! Where a module looks: the original's approximate map, and the exact one.
+
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::models::Transformer;
+
+/// The original's attention map, `(N, N)`: entry `[a, b]` stands for the weight that the query, the second token `a`, gives to the
+/// first token `b`.
+///
+/// It is an approximation, kept because the notebook's figures show it: raw embeddings instead of normalised ones, and weights
+/// multiplied from the right as stored. With `u_p[t] = W_E[t]·s_embQK + P[p]·s_posQK`:
+/// `s(a,b) = (u_1[a] W_Q)·(u_0[b] W_K)/√d`, `s'(a) = (u_1[a] W_Q)·(u_1[a] W_K)/√d`, entry `σ(s − s')`.
+/// [`exact_attention_map`] is what the trained model computes.
+///
+/// # Errors
+/// No such layer or module; a context window of one token.
+pub fn attention_map(model: &Transformer, layer: usize, para: usize) -> Result<Tensor> {
+    check_window(model)?;
+    let [w_q, w_k, _] = model.w_qkv(layer, para)?;
+    let skips = model.config().skips;
+    let (emb, pos) = (f64::from(!skips.skip_emb_qk), f64::from(!skips.skip_pos_qk));
+    let u = |position: i64| model.w_e().detach() * emb + model.w_pos().detach().get(position) * pos; // (N, d)
+    let scale = (model.config().d_model as f64).sqrt();
+    let q_1 = u(1).matmul(&w_q);
+    let s = q_1.matmul(&u(0).matmul(&w_k).transpose(0, 1)) / scale; // (N, N)
+    let s_self = (&q_1 * u(1).matmul(&w_k)).sum_dim_intlist(-1, true, Kind::Float) / scale; // (N, 1)
+    Ok((s - s_self).sigmoid())
+}
+
+/// The weight that a head of the trained model gives to the first token of a pair, `(N, N)`: entry `[a, b]` for the pair
+/// (first = `b`, second = `a`), the query being the second token. Read from a forward pass over all pairs, so it is exact in every
+/// layer.
+///
+/// # Errors
+/// No such layer, module or head; a context window of one token.
+pub fn exact_attention_map(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<Tensor> {
+    check_window(model)?;
+    let config = model.config();
+    for (argument, value, size) in
+        [("layer", layer, config.n_layers), ("para", para, config.parallel_heads), ("head", head, config.n_heads)]
+    {
+        if value >= size {
+            return Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)));
+        }
+    }
+    let n = config.n_vocab as i64;
+    let token = Tensor::arange(n, (Kind::Int64, model.params().device()));
+    let first = token.unsqueeze(0).expand([n, n], false).reshape([-1]); // b, fastest
+    let second = token.unsqueeze(1).expand([n, n], false).reshape([-1]); // a
+    let activations = model.forward_with_activations(&Tensor::stack(&[first, second], 1))?;
+    let pattern = &activations.layer(layer)?.attention_pattern; // (H, m, N², 2, 2)
+    let to_first = pattern.get(para as i64).get(head as i64).select(1, 1).select(1, 0);
+    Ok(to_first.view([n, n]))
+}
+
+fn check_window(model: &Transformer) -> Result<()> {
+    match model.config().context_window {
+        1 => Err(Error::argument("context_window", 1, "a pair of tokens needs at least 2")),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,17 @@
+//! What a trained model does: attention maps, direct logit attribution, the unembedding's basis, QK and OV circuits, closed-form
+//! optima, subspaces. Everything returns numbers; [`figures`](crate::figures) draws them.
+
+mod attention;
+mod attribution;
+mod basis;
+mod circuits;
+mod linear;
+mod optimum;
+
+pub use crate::models::divergence;
+pub use attention::{attention_map, exact_attention_map};
+pub use attribution::{Attribution, Method, back_track};
+pub use basis::{UnembeddingBasis, new_computation_basis};
+pub use circuits::{Svd, full_ov_circuit, full_qk_circuit, gather_w_o, ov_circuit, qk_circuit};
+pub use linear::{cosine_similarity, gram, projector, projector_distance, rank_d_part, svd, svdvals};
+pub use optimum::{least_squares_fit, second_order_optimum};

@@ -1,0 +1,35 @@
+//! Divergence from a law in closed form, without sampling.
+
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::laws::Law;
+
+/// The law's last table as a tensor `(N^(n-1), N)`, rows with the oldest token slowest.
+pub(crate) fn last_table(law: &Law) -> Tensor {
+    Tensor::from_slice(law.last_table()).view([-1, law.n_vocab() as i64])
+}
+
+/// Mean over all contexts of `KL(π ‖ softmax f)`, nats, computed in double precision as
+/// `log Σ_k π_k exp(z_k)`, `z = f − ℓ − Σ_k π_k (f_k − ℓ_k)`, `ℓ = log π` (the original's `compute_div`).
+///
+/// `f (N^(n-1), N)`: log-probabilities up to a constant a row; its rows are the contexts in the order of the law's table.
+/// Tokens of probability 0 add nothing, as in the divergence's definition.
+///
+/// # Errors
+/// `f` has another shape.
+pub fn divergence(f: &Tensor, law: &Law) -> Result<f64> {
+    let pi = last_table(law).to_kind(Kind::Double);
+    if f.size() != pi.size() {
+        let expected = format!("the law's last table has shape {:?}", pi.size());
+        return Err(Error::argument("f", format!("of shape {:?}", f.size()), expected));
+    }
+    let f = f.detach().to_kind(Kind::Double).to_device(pi.device());
+    let in_support = pi.gt(0.0);
+    let log_pi = pi.clamp_min(f64::MIN_POSITIVE).log();
+    // KL(π ‖ softmax f) = Σ_k π_k (ℓ_k − f_k) + log Σ_k exp(f_k). The original's form of it, log Σ_k π_k exp(z_k), drops the
+    // tokens outside the support from the partition sum; the two agree where π is positive everywhere.
+    let difference = (&log_pi - &f).where_self(&in_support, &Tensor::zeros_like(&f));
+    let kl = (&pi * difference).sum_dim_intlist(-1, false, Kind::Double) + f.logsumexp(-1, false);
+    Ok(kl.mean(Kind::Double).double_value(&[]))
+}

@@ -1,0 +1,194 @@
+//! The low-rank model: a table of contexts times an unembedding. It is the best any model with this unembedding rank can do,
+//! and the notebook's optimal baseline.
+//!
+//! For a trigram the row of the context `(x_{t-1}, x_t)` is `x_{t-1} + N·x_t`: the older token varies fastest. The law's
+//! table has its rows the other way round (`x_0·N + x_1`); [`LowRank::contexts_in_law_order`] maps one to the other.
+
+use std::path::Path;
+
+use tch::{Device, Kind, Tensor, nn};
+
+use super::config::{Freeze, LowRankConfig};
+use super::ops::unembed;
+use super::params::Parameters;
+use super::{check_law, check_tokens, file};
+use crate::error::Result;
+use crate::laws::Law;
+use crate::rng::TorchRng;
+
+/// `logits = W_E[context] W_Uᵀ`, less their mean; and the law the model is trained on. The original's `Low_rank`.
+#[derive(Debug, Clone)]
+pub struct LowRank {
+    config: LowRankConfig,
+    law: Law,
+    params: Parameters,
+    freeze: Freeze,
+}
+
+impl LowRank {
+    /// A model with initial weights as PyTorch draws them from `rng`: the context table `(N^(n-1), d)`, then the
+    /// unembedding `(N, d)`. Arguments in the original's order.
+    ///
+    /// # Errors
+    /// A size of 0, another vocabulary than the law's, a window shorter than the law.
+    pub fn new(d_model: usize, n_vocab: usize, context_window: usize, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
+        let config = LowRankConfig { d_model, n_vocab, context_window, order: pi.order() };
+        config.check()?;
+        check_law(pi, n_vocab, context_window)?;
+        let params = Parameters::init(config.parameters(), rng);
+        Ok(Self { config, law: pi.clone(), params, freeze: Freeze::default() })
+    }
+
+    /// Sizes.
+    pub fn config(&self) -> &LowRankConfig {
+        &self.config
+    }
+
+    /// The law the model is trained on.
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
+    /// Named parameters.
+    pub fn params(&self) -> &Parameters {
+        &self.params
+    }
+
+    /// Named parameters, to change them.
+    pub fn params_mut(&mut self) -> &mut Parameters {
+        &mut self.params
+    }
+
+    /// Chooses what training leaves as it is (`freeze_e` and `freeze_u` only); replaces an earlier choice.
+    pub fn freeze(&mut self, freeze: Freeze) {
+        self.freeze = freeze;
+    }
+
+    /// What training leaves as it is.
+    pub fn frozen(&self) -> Freeze {
+        self.freeze
+    }
+
+    /// Moves the parameters to a device.
+    ///
+    /// # Errors
+    /// The device is not there.
+    pub fn to_device(mut self, device: Device) -> Result<Self> {
+        self.params.to_device(device)?;
+        Ok(self)
+    }
+
+    /// Context table `W_E (N^(n-1), d)`.
+    pub fn w_e(&self) -> Tensor {
+        self.params.tensors()[0].shallow_clone()
+    }
+
+    /// Unembedding `W_U (N, d)`.
+    pub fn w_u(&self) -> Tensor {
+        self.params.tensors()[1].shallow_clone()
+    }
+
+    /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
+    ///
+    /// # Errors
+    /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window.
+    pub fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
+        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params.device())?;
+        Ok(tch::no_grad(|| logits(&self.config, self.params.tensors(), &tokens)))
+    }
+
+    /// For each row of the law's last table (contexts with the oldest token slowest), the row of the context table that
+    /// belongs to the same context: `(N^(n-1),)` int64.
+    pub fn contexts_in_law_order(&self) -> Tensor {
+        let (n, order) = (self.config.n_vocab, self.config.order);
+        let reversed = |mut row: usize| {
+            let mut index = 0;
+            for _ in 1..order {
+                index = index * n + row % n;
+                row /= n;
+            }
+            index as i64
+        };
+        let index: Vec<i64> = (0..self.config.n_contexts()).map(reversed).collect();
+        Tensor::from_slice(&index).to_device(self.params.device())
+    }
+
+    /// Rows of the context table for sequences `(M, n)` or longer: the context of position `n-2`, `(M,)` int64.
+    ///
+    /// # Errors
+    /// Tokens that [`forward`](Self::forward) would refuse.
+    pub fn context_rows(&self, tokens: &Tensor) -> Result<Tensor> {
+        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params.device())?;
+        let position = self.config.order.saturating_sub(2) as i64;
+        Ok(context_index(&self.config, &tokens).select(1, position.min(tokens.size()[1] - 1)))
+    }
+
+    /// Closed-form divergence from the law, nats: the mean over contexts of
+    /// `log Σ_k π_k exp(z_k)`, `z = f − ℓ − Σ_k π_k (f_k − ℓ_k)`, `f = W_E W_Uᵀ`, `ℓ = log π`, which is
+    /// `KL(π ‖ softmax f)` of the context. The original's `compute_div`, with the rows of `f` and `π` aligned.
+    ///
+    /// # Errors
+    /// libtorch refuses.
+    pub fn compute_div(&self) -> Result<f64> {
+        let f = self.w_e().index_select(0, &self.contexts_in_law_order()).matmul(&self.w_u().transpose(0, 1));
+        super::divergence(&f, &self.law)
+    }
+
+    /// Writes sizes, law and parameters to a safetensors file.
+    ///
+    /// # Errors
+    /// The file cannot be written; nothing is left at `path` then.
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        file::save(path.as_ref(), "LowRank", &self.config, &self.law, &self.params)
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not such a file, or its tensors do not fit its sizes.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        let file = file::open(path.as_ref())?;
+        let config: LowRankConfig = file.config("LowRank")?;
+        let law = file.law()?;
+        let fits = config.check().and_then(|()| check_law(&law, config.n_vocab, config.context_window));
+        fits.map_err(|e| file.broken(e.to_string()))?;
+        if law.order() != config.order {
+            return Err(file.broken(format!("its law has order {}, its sizes say {}", law.order(), config.order)));
+        }
+        let params = file.parameters(config.parameters())?;
+        Ok(Self { config, law, params, freeze: Freeze::default() })
+    }
+}
+
+impl nn::Module for LowRank {
+    /// As [`LowRank::forward`], with gradients where the parameters ask for them.
+    ///
+    /// # Panics
+    /// On tokens that [`LowRank::forward`] would refuse.
+    fn forward(&self, tokens: &Tensor) -> Tensor {
+        logits(&self.config, self.params.tensors(), tokens)
+    }
+}
+
+/// Context row of every position, `(B, S)`: `Σ_j x_{t-n+2+j} N^j`, the older token fastest; positions without a full context
+/// use row 0, as the original does.
+fn context_index(config: &LowRankConfig, tokens: &Tensor) -> Tensor {
+    let (positions, length) = (tokens.size()[1], config.order as i64 - 1);
+    let index = Tensor::zeros(tokens.size(), (Kind::Int64, tokens.device()));
+    if length >= 1 && positions >= length {
+        let full = positions - length + 1;
+        let mut rows = index.narrow(1, length - 1, full);
+        let mut weight = 1;
+        for j in 0..length {
+            rows += tokens.narrow(1, j, full) * weight;
+            weight *= config.n_vocab as i64;
+        }
+    }
+    index
+}
+
+/// The forward pass on `[W_E, W_U]`. `tokens (B, S)` int64, checked.
+pub(crate) fn logits(config: &LowRankConfig, params: &[Tensor], tokens: &Tensor) -> Tensor {
+    let rows = Tensor::embedding(&params[0], &context_index(config, tokens), -1, false, false); // (B, S, d)
+    unembed(&rows, &params[1])
+}

@@ -1,0 +1,129 @@
+//! Training through tch's autograd: any model, any window, any device. The readable oracle for the fast engine.
+
+use tch::{Device, Kind, Tensor};
+
+use super::adam::{Adam, BETA_1, BETA_2, EPS};
+use super::loss::Scored;
+use super::{Step, TrainOptions};
+use crate::data::Data;
+use crate::models::ModelMut;
+
+/// A training in progress. All trained parameters are one flat leaf, split into named views for each forward pass: one
+/// gradient and one optimiser step for all.
+pub(super) struct Autograd<'a> {
+    data: &'a Data,
+    order: Vec<u32>,
+    scored: Scored,
+    entropy: f64,
+    lr: f64,
+    device: Device,
+    /// Every parameter in the model's order: frozen ones whole, trained ones `None` with their place in `leaf`.
+    frozen: Vec<Option<Tensor>>,
+    shapes: Vec<Vec<i64>>,
+    leaf: Tensor,
+    sizes: Vec<i64>,
+    m: Tensor,
+    v: Tensor,
+    steps_before: u64,
+}
+
+impl<'a> Autograd<'a> {
+    pub(super) fn new(model: &ModelMut, data: &'a Data, entropy: f64, adam: &Adam, options: &TrainOptions) -> Self {
+        let device = model.params().device();
+        let freeze = model.frozen();
+        let (mut frozen, mut shapes, mut trained, mut sizes) = (vec![], vec![], vec![], vec![]);
+        for (spec, tensor) in model.params().specs().iter().zip(model.params().tensors()) {
+            shapes.push(tensor.size());
+            if spec.is_frozen(&freeze) {
+                frozen.push(Some(tensor.detach()));
+            } else {
+                frozen.push(None);
+                sizes.push(spec.len() as i64);
+                trained.push(tensor.detach().reshape([-1]));
+            }
+        }
+        let leaf = Tensor::cat(&trained, 0).set_requires_grad(true);
+        let flat = |values: &[f32]| Tensor::from_slice(values).to_device(device);
+        Self {
+            data,
+            order: data.shuffle(options.seed),
+            scored: Scored::new(model.law(), data, options.next_token, device),
+            entropy,
+            lr: options.lr,
+            device,
+            frozen,
+            shapes,
+            m: flat(&adam.m),
+            v: flat(&adam.v),
+            steps_before: adam.steps,
+            leaf,
+            sizes,
+        }
+    }
+
+    /// Every parameter in the model's order, trained ones as views of the leaf.
+    fn params(&self) -> Vec<Tensor> {
+        let mut trained = self.leaf.split_with_sizes(&self.sizes[..], 0).into_iter();
+        let named = self.frozen.iter().zip(&self.shapes);
+        named
+            .map(|(frozen, shape)| match frozen {
+                Some(tensor) => tensor.shallow_clone(),
+                None => trained.next().expect("one part for each trained parameter").view(&shape[..]),
+            })
+            .collect()
+    }
+
+    /// Tokens of batch `k`, `(B, S)`.
+    fn batch(&self, k: usize) -> Tensor {
+        let (size, window) = (self.data.batch_size(), self.data.context_window());
+        let rows = &self.order[k * size..(k + 1) * size];
+        let sequence = |&row: &u32| &self.data.tokens()[row as usize * window..(row as usize + 1) * window];
+        let tokens: Vec<i64> = rows.iter().flat_map(sequence).map(|&token| i64::from(token)).collect();
+        Tensor::from_slice(&tokens).view([size as i64, window as i64]).to_device(self.device)
+    }
+
+    /// Loss (nats, entropy taken off), accuracy and gradient of the trained parameters on batch `k`.
+    pub(super) fn loss_and_gradient(&self, model: &ModelMut, k: usize) -> (Step, Tensor) {
+        let tokens = self.batch(k);
+        let logits = model.logits(&self.params(), &tokens);
+        let (loss, accuracy) = self.scored.loss_and_accuracy(&logits, &tokens);
+        let gradient = Tensor::run_backward(&[&loss], &[&self.leaf], false, false).remove(0);
+        let step = Step { loss: loss.double_value(&[]) - self.entropy, accuracy: accuracy.double_value(&[]) };
+        (step, gradient)
+    }
+
+    /// One optimiser step on batch `k` (Adam as PyTorch computes it).
+    pub(super) fn step(&mut self, model: &ModelMut, k: usize) -> Step {
+        let (step, gradient) = self.loss_and_gradient(model, k);
+        let t = (self.steps_before + k as u64 + 1) as i32;
+        let (bias_1, bias_2) = (1.0 - BETA_1.powi(t), 1.0 - BETA_2.powi(t));
+        tch::no_grad(|| {
+            self.m *= BETA_1;
+            self.m += &gradient * (1.0 - BETA_1);
+            self.v *= BETA_2;
+            self.v += gradient.square() * (1.0 - BETA_2);
+            let denominator = self.v.sqrt() / bias_2.sqrt() + EPS;
+            self.leaf -= &self.m / denominator * (self.lr / bias_1);
+        });
+        step
+    }
+
+    /// Puts the trained values into the model and the optimiser's state into `adam`.
+    pub(super) fn finish(self, model: &mut ModelMut, adam: &mut Adam, steps: usize) {
+        let trained = self.leaf.detach();
+        let mut at = 0;
+        let mut tensors = Vec::new();
+        for (k, frozen) in self.frozen.iter().enumerate() {
+            if frozen.is_none() {
+                let size: i64 = self.shapes[k].iter().product();
+                tensors.push((k, trained.narrow(0, at, size).view(&self.shapes[k][..]).copy()));
+                at += size;
+            }
+        }
+        model.params_mut().replace(tensors);
+        for (state, tensor) in [(&mut adam.m, &self.m), (&mut adam.v, &self.v)] {
+            tensor.to_device(Device::Cpu).to_kind(Kind::Float).copy_data(state, tensor.numel());
+        }
+        adam.steps = self.steps_before + steps as u64;
+    }
+}

@@ -1,0 +1,158 @@
+//! Training: one call, two engines behind it, one [`History`].
+
+mod adam;
+mod autograd;
+mod history;
+mod loss;
+mod progress;
+
+use std::fmt;
+
+pub use adam::Adam;
+pub use history::History;
+
+use crate::data::Data;
+use crate::error::{Error, Result};
+use crate::laws::entropy;
+use crate::models::ModelMut;
+use autograd::Autograd;
+use progress::Progress;
+
+/// What computes the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Engine {
+    /// tch's autograd: any model, any device.
+    Autograd,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Engine::Autograd => "autograd",
+        })
+    }
+}
+
+/// How to train. The defaults are the original's: `lr = 1e-3`, next token, seed 0.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainOptions {
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// `true`: cross-entropy with the next token. `false`: the full divergence from the law's row.
+    pub next_token: bool,
+    /// Seed of the shuffle: batches come in the order PyTorch's `DataLoader` gives after `manual_seed(seed)`.
+    pub seed: u64,
+    /// `None`: the fastest engine that can do it. `Some`: this one.
+    pub engine: Option<Engine>,
+    /// Go on with the optimiser's state of an earlier [`History`]; `None`: start afresh, as the original does.
+    pub adam: Option<Adam>,
+    /// Print progress lines and the speed at the end.
+    pub progress: bool,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self { lr: 1e-3, next_token: true, seed: 0, engine: None, adam: None, progress: true }
+    }
+}
+
+/// Loss (less the law's entropy, nats) and accuracy of one batch, before its step.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    loss: f64,
+    accuracy: f64,
+}
+
+/// Trains a model on every batch of `data` once, one Adam step a batch (β = 0.9 and 0.999, ε = 1e-8, no decay), in the order
+/// that PyTorch's `DataLoader(shuffle=True)` gives after `manual_seed(options.seed)`.
+///
+/// Scored are the positions `n-2 … T-2`, each predicting the next token (for trigrams and `T = 3`: position 1).
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let mut rng = TorchRng::new(2108);
+/// let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
+/// let mut model = LowRank::new(5, 10, 3, &pi, &mut rng)?;
+/// let data = generate_data(512, 20, &pi, 3, &mut rng)?;
+/// let history = train(&mut model, &data, &TrainOptions { progress: false, ..Default::default() })?;
+/// assert_eq!(history.loss.len(), 20);
+/// assert!(history.loss[19] < history.loss[0]);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Options or data that do not fit the model (nothing is done then); [`Error::Diverged`] when a loss is no longer a finite
+/// number: the model keeps the last weights, the error the history so far.
+pub fn train<'a>(model: impl Into<ModelMut<'a>>, data: &Data, options: &TrainOptions) -> Result<History> {
+    train_model(model.into(), data, options)
+}
+
+fn train_model(mut model: ModelMut<'_>, data: &Data, options: &TrainOptions) -> Result<History> {
+    let mut adam = check(&model, data, options)?;
+    let engine = options.engine.unwrap_or(Engine::Autograd);
+    let steps = data.num_batch();
+    let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+    let mut progress = Progress::new(options.progress, steps);
+    let mut run = Autograd::new(&model, data, entropy(model.law()), &adam, options);
+    for k in 0..steps {
+        let step = run.step(&model, k);
+        loss.push(step.loss);
+        accuracy.push(step.accuracy);
+        progress.tick(k + 1, step.loss);
+        if !step.loss.is_finite() {
+            break;
+        }
+    }
+    run.finish(&mut model, &mut adam, loss.len());
+    let seconds = progress.finish(engine);
+    let history = History { loss, accuracy, engine, seconds, adam };
+    match history.loss.last() {
+        Some(last) if !last.is_finite() => {
+            let parameter = largest_parameter(&model);
+            Err(Error::Diverged { step: history.loss.len() - 1, parameter, history: Box::new(history) })
+        }
+        _ => Ok(history),
+    }
+}
+
+/// Refuses what cannot be trained; returns the optimiser's state to start from.
+fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> {
+    if !(options.lr.is_finite() && options.lr > 0.0) {
+        return Err(Error::argument("lr", options.lr, "it must be a positive number, such as 1e-3"));
+    }
+    if data.n_vocab() > model.n_vocab() {
+        let expected = format!("the model's vocabulary has {} tokens", model.n_vocab());
+        return Err(Error::argument("data", format!("over {} tokens", data.n_vocab()), expected));
+    }
+    let (window, order) = (data.context_window(), model.law().order().max(2));
+    if window > model.context_window() || window < order {
+        let expected = format!("the model takes {order} to {}", model.context_window());
+        return Err(Error::argument("data", format!("of sequences of {window} tokens"), expected));
+    }
+    let freeze = model.frozen();
+    let trained: usize =
+        model.params().specs().iter().filter(|spec| !spec.is_frozen(&freeze)).map(|spec| spec.len()).sum();
+    if trained == 0 {
+        return Err(Error::argument("freeze", format!("{freeze:?}"), "at least one group of parameters must be trained"));
+    }
+    match &options.adam {
+        None => Ok(Adam::new(trained)),
+        Some(adam) if adam.m.len() == trained && adam.v.len() == trained => Ok(adam.clone()),
+        Some(adam) => {
+            let expected = format!("the model has {trained} trained values: use a history of the same model and freezing");
+            Err(Error::argument("adam", format!("a state of {} values", adam.m.len()), expected))
+        }
+    }
+}
+
+/// The parameter that left the finite numbers, or the one with the largest value.
+fn largest_parameter(model: &ModelMut) -> String {
+    let size = |tensor: &tch::Tensor| {
+        let largest = tensor.abs().max().double_value(&[]);
+        if largest.is_nan() { f64::INFINITY } else { largest }
+    };
+    let params = model.params().iter().map(|(name, tensor)| (name, size(tensor)));
+    params.max_by(|a, b| a.1.total_cmp(&b.1)).map_or_else(String::new, |(name, _)| name.to_owned())
+}
