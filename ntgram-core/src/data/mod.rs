@@ -1,10 +1,17 @@
-//! Sequences drawn from a law, and the order in which training visits them.
+//! Sequences drawn from a law, and the order in which training visits them: the original's stream seed for seed
+//! ([`generate_data`]), or alias tables on any generator ([`sample_data`]).
+
+mod alias;
+mod stream;
 
 use crate::error::{Error, Result};
-use crate::laws::{Law, Sequences};
+use crate::laws::{Law, Sequences, check_vocab};
 use crate::rng::TorchRng;
 
-/// Training data: `num_batch × batch_size` sequences of `T` tokens.
+/// Most sequences of one data set: PyTorch's `randperm` draws differently from here on.
+const MAX_ROWS: usize = u32::MAX as usize / 20 - 1;
+
+/// Training data: `batch_size × num_batch` sequences of `T` tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Data {
     sequences: Sequences,
@@ -14,13 +21,29 @@ pub struct Data {
 }
 
 impl Data {
-    /// Data from sequences of one's own. `tokens` holds them one after the other, `context_window` tokens each.
+    /// Data from sequences of one's own: `tokens` holds them one after the other, `context_window` tokens each.
     ///
     /// # Errors
     /// A size of 0, a token outside the vocabulary, or a number of tokens that is not a whole number of batches.
     pub fn from_sequences(tokens: Vec<u16>, context_window: usize, batch_size: usize, n_vocab: usize) -> Result<Self> {
-        let _ = (tokens, context_window, batch_size, n_vocab);
-        todo!()
+        check_vocab(n_vocab)?;
+        check_positive("context_window", context_window)?;
+        check_positive("batch_size", batch_size)?;
+        let batch_tokens = batch_size.saturating_mul(context_window);
+        if tokens.is_empty() || tokens.len() % batch_tokens != 0 {
+            let expected = format!("it must be a whole number of batches of {batch_size} × {context_window} tokens");
+            return Err(Error::argument("tokens", format!("of length {}", tokens.len()), expected));
+        }
+        check_rows(tokens.len() / context_window)?;
+        if let Some(bad) = tokens.iter().find(|token| usize::from(**token) >= n_vocab) {
+            return Err(Error::argument(
+                "tokens",
+                format!("a list with the token {bad}"),
+                format!("tokens must be below {n_vocab}"),
+            ));
+        }
+        let num_batch = tokens.len() / batch_tokens;
+        Ok(Self { sequences: Sequences { tokens, length: context_window }, batch_size, num_batch, n_vocab })
     }
 
     /// All tokens, `(rows, T)`, row-major.
@@ -55,7 +78,7 @@ impl Data {
 
     /// Number of sequences, `batch_size × num_batch`.
     pub fn rows(&self) -> usize {
-        self.batch_size * self.num_batch
+        self.sequences.rows()
     }
 
     /// Sequence `i` (shape `T`), if there is one.
@@ -65,23 +88,28 @@ impl Data {
 
     /// Sum of each column (shape `T`).
     pub fn column_sums(&self) -> Vec<u64> {
-        todo!()
+        let mut sums = vec![0; self.context_window()];
+        for sequence in self.sequences.iter() {
+            sums.iter_mut().zip(sequence).for_each(|(sum, token)| *sum += u64::from(*token));
+        }
+        sums
     }
 
-    /// The order in which the original's `train(…, seed)` visits the sequences (shape `rows`).
+    /// The order in which the original's `train(…, seed)` visits the sequences (shape `rows`): its data loader draws two
+    /// int64 and seeds a fresh generator with the second, whose permutation this is.
     pub fn shuffle(&self, seed: u64) -> Vec<u32> {
         let mut rng = TorchRng::new(seed);
         rng.random_i64();
         TorchRng::new(rng.random_i64() as u64).randperm(self.rows() as u32)
     }
 
-    /// The shuffled batches of one pass, in the original's order. See [`Batches`].
+    /// The shuffled batches of one pass, in the original's order.
     pub fn batches(&self, seed: u64) -> Batches<'_> {
         Batches { data: self, order: self.shuffle(seed), next: 0 }
     }
 }
 
-/// Iterator over the shuffled batches of a [`Data`]: each is `(B, T)` tokens, row-major.
+/// The shuffled batches of a [`Data`], each `(B, T)` tokens, row-major: an iterator, and [`fill`](Self::fill) for any one of them.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     data: &'a Data,
@@ -90,10 +118,16 @@ pub struct Batches<'a> {
 }
 
 impl Batches<'_> {
-    /// Writes batch `k` (`(B, T)`, row-major) into `out`; `false` when there is no such batch.
-    pub fn fill(&self, k: usize, out: &mut Vec<u16>) -> bool {
-        let _ = (self.data, &self.order, k, out, self.next);
-        todo!()
+    /// Replaces what `batch` holds by batch `k` (`(B, T)`, row-major). `false`, and an empty `batch`, when there is none.
+    pub fn fill(&self, k: usize, batch: &mut Vec<u16>) -> bool {
+        batch.clear();
+        let Some(rows) = self.order.chunks_exact(self.data.batch_size).nth(k) else { return false };
+        let length = self.data.context_window();
+        for row in rows {
+            let start = *row as usize * length;
+            batch.extend_from_slice(&self.data.tokens()[start..start + length]);
+        }
+        true
     }
 }
 
@@ -101,14 +135,28 @@ impl Iterator for Batches<'_> {
     type Item = Vec<u16>;
 
     fn next(&mut self) -> Option<Vec<u16>> {
-        todo!()
+        let mut batch = Vec::with_capacity(self.data.batch_size * self.data.context_window());
+        let filled = self.fill(self.next, &mut batch);
+        self.next += usize::from(filled);
+        filled.then_some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.data.num_batch - self.next;
+        (left, Some(left))
     }
 }
 
-/// The original's `generate_data`, seed for seed.
+impl ExactSizeIterator for Batches<'_> {}
+
+/// The original's `generate_data`, seed for seed: `batch_size · num_batch` sequences of `context_window` tokens, the first tokens in one
+/// draw with replacement, then position by position one draw for every sequence. Positions from the law's order on see the
+/// last `n − 1` tokens.
+///
+/// Uses all cores when there is much to draw; the result does not depend on them.
 ///
 /// # Errors
-/// A size of 0, or a context window shorter than the law.
+/// A size of 0, a context window shorter than the law, or more sequences than memory or PyTorch's shuffle allow.
 pub fn generate_data(
     batch_size: usize,
     num_batch: usize,
@@ -116,11 +164,25 @@ pub fn generate_data(
     context_window: usize,
     rng: &mut TorchRng,
 ) -> Result<Data> {
-    let _ = (batch_size, num_batch, law, context_window, rng);
-    todo!()
+    let mut data = empty(batch_size, num_batch, law, context_window)?;
+    stream::fill(&mut data.sequences.tokens, context_window, law, rng);
+    Ok(data)
 }
 
-/// Sequences drawn from the law by alias tables, with any generator. Far faster than [`generate_data`], not the original's stream.
+/// Sequences drawn from the law by alias tables, with any generator of the `rand` family: faster than [`generate_data`], but
+/// not the original's stream.
+///
+/// ```
+/// use ntgram_core::{data::sample_data, laws::power_unif_law, rng::TorchRng};
+///
+/// # fn main() -> ntgram_core::error::Result<()> {
+/// let mut rng = TorchRng::new(7);
+/// let law = power_unif_law(&[1.0, 1.0, 1.0], &[4, 4, 1], 10, &mut rng)?;
+/// let data = sample_data(32, 10, &law, 3, &mut rng)?;
+/// assert_eq!(data.rows(), 320);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`generate_data`].
@@ -131,6 +193,49 @@ pub fn sample_data<R: rand::Rng>(
     context_window: usize,
     rng: &mut R,
 ) -> Result<Data> {
-    let _ = (batch_size, num_batch, law, context_window, rng);
-    Err(Error::argument("law", "?", "todo"))
+    let mut data = empty(batch_size, num_batch, law, context_window)?;
+    alias::fill(&mut data.sequences.tokens, context_window, law, rng);
+    Ok(data)
+}
+
+/// Checked data of the right size, every token 0.
+fn empty(batch_size: usize, num_batch: usize, law: &Law, context_window: usize) -> Result<Data> {
+    check_positive("batch_size", batch_size)?;
+    check_positive("num_batch", num_batch)?;
+    if context_window < law.order() {
+        let expected = format!("it must be at least the order of the law, {}", law.order());
+        return Err(Error::argument("context_window", context_window, expected));
+    }
+    let rows = batch_size.saturating_mul(num_batch);
+    check_rows(rows)?;
+    let mut tokens = Vec::new();
+    let len = rows.saturating_mul(context_window);
+    if tokens.try_reserve_exact(len).is_err() {
+        return Err(Error::argument(
+            "context_window",
+            context_window,
+            format!("{rows} such sequences do not fit in memory"),
+        ));
+    }
+    tokens.resize(len, 0);
+    let sequences = Sequences { tokens, length: context_window };
+    Ok(Data { sequences, batch_size, num_batch, n_vocab: law.n_vocab() })
+}
+
+fn check_positive(argument: &'static str, value: usize) -> Result<()> {
+    if value == 0 {
+        return Err(Error::argument(argument, value, "it must be at least 1"));
+    }
+    Ok(())
+}
+
+fn check_rows(rows: usize) -> Result<()> {
+    if rows > MAX_ROWS {
+        return Err(Error::argument(
+            "batch_size * num_batch",
+            rows,
+            format!("at most {MAX_ROWS} sequences are possible"),
+        ));
+    }
+    Ok(())
 }

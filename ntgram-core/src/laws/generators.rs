@@ -1,16 +1,45 @@
-//! The laws of the original notebook, draw for draw.
+//! The laws of the original notebook, draw for draw. Where float32 rounding decides which token is sampled later (softmax, sums,
+//! powers, the decomposition), the arithmetic is libtorch's own.
 
-use super::{Law, Matrix};
-use crate::error::Result;
+use tch::{Kind, Tensor};
+
+use super::{Law, Matrix, check_vocab};
+use crate::error::{Error, Result};
 use crate::rng::TorchRng;
 
-/// todo
+/// Most entries that a generated table may have: 2 GB of float32.
+const MAX_ENTRIES: usize = 1 << 29;
+
+/// Every token's next-token law is a geometric (or, with `alpha = 1`, uniform) one on a random set of tokens: table `i` has rows
+/// `b[perm]` with `b[k] ∝ alphas[i]^k` for `k < nb_tokens[i]`, else 0, and one `randperm(N)` for each context.
+///
+/// # Errors
+/// `alphas` and `nb_tokens` of different lengths or empty; a count of 0 or above `n_vocab`; an alpha that is negative, not
+/// finite, or makes a row vanish or overflow; a law too large to store.
 pub fn power_unif_law(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize, rng: &mut TorchRng) -> Result<Law> {
-    let _ = (alphas, nb_tokens, n_vocab, rng);
-    todo!()
+    check_prefix(nb_tokens, n_vocab, 0)?;
+    if alphas.is_empty() || alphas.len() != nb_tokens.len() {
+        let expected = format!(
+            "it must have one value for each of the {} entries of `nb_tokens`, and at least one",
+            nb_tokens.len()
+        );
+        return Err(Error::argument("alphas", format!("of length {}", alphas.len()), expected));
+    }
+    let bases = alphas.iter().zip(nb_tokens).map(|(alpha, count)| power_base(*alpha, *count, n_vocab));
+    let bases = bases.collect::<Result<Vec<_>>>()?;
+    Law::new(
+        n_vocab,
+        bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng)).collect(),
+    )
 }
 
-/// todo. The original's default: `feature_importance = 1`.
+/// Sparse contexts, then a last token whose law is peaked on the first `d` tokens: each row is
+/// `softmax(randn(N) · mask · g)`, with `mask` 1 on the first `d` entries and `g[k] = feature_importance^k`
+/// (the original's default: 1).
+///
+/// # Errors
+/// A count of 0 or above `n_vocab`, `d` of 0 or above `n_vocab`, a `feature_importance` whose powers are not finite, or a law too
+/// large to store.
 pub fn first_position_law(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -18,17 +47,57 @@ pub fn first_position_law(
     feature_importance: f64,
     rng: &mut TorchRng,
 ) -> Result<Law> {
-    let _ = (nb_tokens, n_vocab, d, feature_importance, rng);
-    todo!()
+    check_prefix(nb_tokens, n_vocab, 1)?;
+    check_rank(d, n_vocab)?;
+    let importance = powers("feature_importance", feature_importance, n_vocab)?;
+    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let contexts = n_vocab.pow(nb_tokens.len() as u32);
+    let mut scores = Vec::with_capacity(contexts * n_vocab);
+    for _ in 0..contexts {
+        let normals = rng.randn(n_vocab);
+        scores.extend(normals.iter().zip(&importance).enumerate().map(|(k, (z, g))| if k < d { z * g } else { 0.0 }));
+    }
+    tables.push(softmax_rows(&Tensor::from_slice(&scores), n_vocab)?);
+    Law::new(n_vocab, tables)
 }
 
-/// todo
+/// Sparse contexts, each followed by one right token of probability `p`; every other token has `(1 − p)/(N − 1)`. The
+/// right token is drawn for each context with weights `(1 − j/N)^k`, `j = 0 … N − 1`.
+///
+/// # Errors
+/// A count of 0 or above `n_vocab`, `n_vocab` below 2, `k` for which a weight is not finite, `p` outside [0, 1], or a law too large
+/// to store.
 pub fn last_position_law(nb_tokens: &[usize], n_vocab: usize, k: f64, p: f64, rng: &mut TorchRng) -> Result<Law> {
-    let _ = (nb_tokens, n_vocab, k, p, rng);
-    todo!()
+    check_prefix(nb_tokens, n_vocab, 1)?;
+    if n_vocab < 2 {
+        return Err(Error::argument("n_vocab", n_vocab, "there must be at least 2 tokens"));
+    }
+    if !(0.0..=1.0).contains(&p) {
+        return Err(Error::argument("p", p, "it must be between 0 and 1"));
+    }
+    let j = Tensor::f_arange(n_vocab as i64, (Kind::Float, tch::Device::Cpu))?;
+    let weights = ((j / n_vocab as f64) * -1.0 + 1.0).f_pow_tensor_scalar(k)?;
+    let weights = values(&(&weights / weights.f_sum(Kind::Float)?))?;
+    if weights.iter().any(|w| !w.is_finite()) {
+        return Err(Error::argument("k", k, "the weights (1 - j/N)^k must be finite"));
+    }
+    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let contexts = n_vocab.pow(nb_tokens.len() as u32);
+    let mut table = vec![((1.0 - p) / (n_vocab - 1) as f64) as f32; contexts * n_vocab];
+    for row in table.chunks_exact_mut(n_vocab) {
+        row[rng.multinomial_one(&weights)? as usize] = p as f32;
+    }
+    tables.push(table);
+    Law::new(n_vocab, tables)
 }
 
-/// todo. The original's defaults: `feature_importance = 1`, `flat_coef = 0.1`.
+/// Sparse contexts, then a last token whose log-law has rank `d` (plus one fixed direction, the bias): each row is
+/// `softmax(flat_coef · (W z + bias))`, `z = randn(d) · feature_importance^k`. `W` (`N × d`, returned beside the law)
+/// is the first `d` columns of the identity (`axis_aligned`) or of `randn(N, N)`. The bias (`N`) is that of a new PyTorch linear
+/// layer, whose weight is drawn too. The original's defaults: `feature_importance = 1`, `flat_coef = 0.1`.
+///
+/// # Errors
+/// As [`first_position_law`], and a `flat_coef` that is not finite.
 pub fn gen_d_law(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -38,11 +107,36 @@ pub fn gen_d_law(
     flat_coef: f64,
     rng: &mut TorchRng,
 ) -> Result<(Law, Matrix)> {
-    let _ = (nb_tokens, n_vocab, d, axis_aligned, feature_importance, flat_coef, rng);
-    todo!()
+    check_prefix(nb_tokens, n_vocab, 1)?;
+    check_rank(d, n_vocab)?;
+    check_finite("flat_coef", flat_coef)?;
+    let importance = powers("feature_importance", feature_importance, d)?;
+    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+
+    let bound = 1.0 / (d as f64).sqrt();
+    rng.uniform_vec(n_vocab * d, -bound, bound); // the layer's own weight, replaced below
+    let bias = Tensor::from_slice(&rng.uniform_vec(n_vocab, -bound, bound));
+    let square = if axis_aligned { identity(n_vocab) } else { rng.randn(n_vocab * n_vocab) };
+    let n = n_vocab as i64;
+    let w = Tensor::from_slice(&square).f_view([n, n])?.f_narrow(1, 0, d as i64)?; // (N, d)
+
+    let contexts = n_vocab.pow(nb_tokens.len() as u32);
+    let mut scores = Vec::with_capacity(contexts);
+    for _ in 0..contexts {
+        let z: Vec<f32> = rng.randn(d).iter().zip(&importance).map(|(z, g)| z * g).collect();
+        scores.push(Tensor::from_slice(&z).f_linear(&w, Some(&bias))? * flat_coef);
+    }
+    tables.push(softmax_rows(&Tensor::f_stack(&scores, 0)?, n_vocab)?);
+    let w = Matrix { values: values(&w)?, rows: n_vocab, cols: d };
+    Ok((Law::new(n_vocab, tables)?, w))
 }
 
-/// todo. The original's defaults: `eig_high = 1`, `eig_low = 0.1`.
+/// Sparse contexts, then a last token whose log-law is near rank `d`: row softmax of `U diag(eig) Vh`, where `U S Vh` is the
+/// decomposition of `randn(N^(n-1), N)` and `eig` is `eig_high` for the first `d` directions and `eig_low` after. `Vh` is
+/// the identity if `axis_aligned`. The original's defaults: `eig_high = 1`, `eig_low = 0.1`.
+///
+/// # Errors
+/// As [`first_position_law`], and an `eig_high` or `eig_low` that is not finite.
 pub fn almost_rank_d(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -52,6 +146,107 @@ pub fn almost_rank_d(
     eig_low: f64,
     rng: &mut TorchRng,
 ) -> Result<Law> {
-    let _ = (nb_tokens, n_vocab, d, axis_aligned, eig_high, eig_low, rng);
-    todo!()
+    check_prefix(nb_tokens, n_vocab, 1)?;
+    check_rank(d, n_vocab)?;
+    check_finite("eig_high", eig_high)?;
+    check_finite("eig_low", eig_low)?;
+    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let contexts = n_vocab.pow(nb_tokens.len() as u32);
+    let (m, n) = (contexts as i64, n_vocab as i64);
+    let noise = Tensor::from_slice(&rng.randn(contexts * n_vocab)).f_view([m, n])?;
+    // The full decomposition's first N columns of U (M × M) are the thin one's.
+    let (u, _, v) = noise.f_svd(true, true)?;
+    let eig: Vec<f32> = (0..n_vocab).map(|k| (if k < d { eig_high } else { eig_low }) as f32).collect();
+    let vh = if axis_aligned { Tensor::from_slice(&identity(n_vocab)).f_view([n, n])? } else { v.f_tr()? };
+    let scores = (u * Tensor::from_slice(&eig)).f_matmul(&vh)?;
+    tables.push(softmax_rows(&scores, n_vocab)?);
+    Law::new(n_vocab, tables)
+}
+
+/// Uniform prefixes: table `i` is uniform on a random set of `nb_tokens[i]` tokens for each context.
+fn prefix_tables(nb_tokens: &[usize], n_vocab: usize, rng: &mut TorchRng) -> Vec<Vec<f32>> {
+    let rows = |(i, count): (usize, &usize)| {
+        let base: Vec<f32> = (0..n_vocab).map(|k| if k < *count { 1.0 / *count as f32 } else { 0.0 }).collect();
+        permuted_rows(&base, n_vocab.pow(i as u32), rng)
+    };
+    nb_tokens.iter().enumerate().map(rows).collect()
+}
+
+/// `contexts` rows (each `N`), each the base vector under its own `randperm(N)`.
+fn permuted_rows(base: &[f32], contexts: usize, rng: &mut TorchRng) -> Vec<f32> {
+    let mut table = Vec::with_capacity(contexts * base.len());
+    for _ in 0..contexts {
+        table.extend(rng.randperm(base.len() as u32).iter().map(|j| base[*j as usize]));
+    }
+    table
+}
+
+/// `alpha^k` for `k < count`, else 0, normalised (shape `N`).
+fn power_base(alpha: f64, count: usize, n_vocab: usize) -> Result<Vec<f32>> {
+    let expected = "it must not be negative, and its powers must have a finite sum above 0";
+    let powers: Vec<f32> = (0..n_vocab).map(|k| if k < count { alpha.powi(k as i32) as f32 } else { 0.0 }).collect();
+    let powers = Tensor::from_slice(&powers);
+    let base = values(&(&powers / powers.f_sum(Kind::Float)?))?;
+    let sum: f32 = base.iter().sum();
+    if alpha < 0.0 || !((sum - 1.0).abs() < 1e-3) {
+        return Err(Error::argument("alphas", alpha, expected));
+    }
+    Ok(base)
+}
+
+/// `base^k` for `k < len`, in float32.
+fn powers(argument: &'static str, base: f64, len: usize) -> Result<Vec<f32>> {
+    let powers: Vec<f32> = (0..len).map(|k| base.powi(k as i32) as f32).collect();
+    if powers.iter().any(|p| !p.is_finite()) {
+        return Err(Error::argument(argument, base, format!("its powers up to {} must be finite", len - 1)));
+    }
+    Ok(powers)
+}
+
+/// Row softmax of `scores` (`contexts × N` entries).
+fn softmax_rows(scores: &Tensor, n_vocab: usize) -> Result<Vec<f32>> {
+    values(&scores.f_view([-1, n_vocab as i64])?.f_softmax(-1, Kind::Float)?)
+}
+
+/// The entries of a float32 tensor, row-major.
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(Vec::<f32>::try_from(tensor.f_contiguous()?.f_view(-1)?)?)
+}
+
+/// The `N × N` identity.
+fn identity(n_vocab: usize) -> Vec<f32> {
+    (0..n_vocab * n_vocab).map(|i| if i / n_vocab == i % n_vocab { 1.0 } else { 0.0 }).collect()
+}
+
+/// Checks the counts of a prefix and that its law, with `further` more tables, can be stored.
+fn check_prefix(nb_tokens: &[usize], n_vocab: usize, further: usize) -> Result<()> {
+    check_vocab(n_vocab)?;
+    if let Some(bad) = nb_tokens.iter().find(|count| **count == 0 || **count > n_vocab) {
+        return Err(Error::argument(
+            "nb_tokens",
+            bad,
+            format!("every count must be between 1 and `n_vocab`, {n_vocab}"),
+        ));
+    }
+    let order = nb_tokens.len() + further;
+    let entries = u32::try_from(order).ok().and_then(|order| n_vocab.checked_pow(order));
+    if entries.is_none_or(|entries| entries > MAX_ENTRIES) {
+        let value = format!("of length {}", nb_tokens.len());
+        return Err(Error::argument("nb_tokens", value, format!("{n_vocab}^{order} probabilities cannot be stored")));
+    }
+    Ok(())
+}
+
+fn check_rank(d: usize, n_vocab: usize) -> Result<()> {
+    if d == 0 || d > n_vocab {
+        return Err(Error::argument("d", d, format!("it must be between 1 and `n_vocab`, {n_vocab}")));
+    }
+    Ok(())
+}
+
+fn check_finite(argument: &'static str, value: f64) -> Result<()> {
+    if !value.is_finite() {
+        return Err(Error::argument(argument, value, "it must be a finite number"));
+    }
+    Ok(())
 }

@@ -87,8 +87,7 @@ impl Law {
             return Err(Error::argument("context", bad, format!("tokens must be below {}", self.n_vocab)));
         }
         let known = context.len().min(self.order() - 1);
-        let start = self.context_index(&context[context.len() - known..]) * self.n_vocab;
-        Ok(&self.tables[known][start..start + self.n_vocab])
+        Ok(self.row_at(known, self.context_index(&context[context.len() - known..])))
     }
 
     /// Tokens that may follow `context`, ascending.
@@ -103,6 +102,11 @@ impl Law {
     /// Divergence of the uniform guess, `log N − H`, in nats: the original's random baseline.
     pub fn log_n_minus_entropy(&self) -> f64 {
         (self.n_vocab as f64).ln() - entropy(self)
+    }
+
+    /// Row `context` of table `i` (shape `N`).
+    pub(crate) fn row_at(&self, i: usize, context: usize) -> &[f32] {
+        &self.tables[i][context * self.n_vocab..(context + 1) * self.n_vocab]
     }
 
     /// Row-major index of a context, oldest token slowest.
@@ -155,10 +159,18 @@ impl Sequences {
     }
 }
 
-/// Conditional entropy of the last token in nats: `E[-Σ_k p_k log(p_k + 1e-10)]` over contexts drawn from the law.
+/// Conditional entropy of the last token in nats, `E[-Σ_k p_k log(p_k + 1e-10)]`, over contexts drawn from the law.
 pub fn entropy(law: &Law) -> f64 {
-    let _ = law;
-    todo!()
+    let contexts = prefix_probabilities(law, law.order() - 1); // (N^(n-1),)
+    let rows = law.last_table().chunks_exact(law.n_vocab);
+    let expected_log: f64 = contexts
+        .iter()
+        .zip(rows)
+        .filter(|(weight, _)| **weight > 0.0)
+        // the logarithm is float32 as in the original, so that a certain token has no entropy at all
+        .map(|(weight, row)| weight * row.iter().map(|p| f64::from(*p) * f64::from((p + 1e-10).ln())).sum::<f64>())
+        .sum();
+    (-expected_log).max(0.0)
 }
 
 /// Every sequence of `n` tokens all of whose prefixes have probability above `eps` (the original's default is 1e-10),
@@ -167,6 +179,37 @@ pub fn entropy(law: &Law) -> f64 {
 /// # Errors
 /// `eps` is negative or NaN.
 pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
-    let _ = (law, eps);
-    todo!()
+    if eps.is_nan() || eps < 0.0 {
+        return Err(Error::argument("eps", eps, "it must be a number of at least 0"));
+    }
+    let n = law.n_vocab;
+    // Row-major index and probability of every allowed prefix, one token longer each time.
+    let mut allowed = vec![(0, 1.0)];
+    for table in &law.tables {
+        let next = |&(prefix, probability): &(usize, f64)| {
+            let row = table[prefix * n..(prefix + 1) * n].iter().enumerate();
+            row.map(move |(token, p)| (prefix * n + token, probability * f64::from(*p)))
+        };
+        allowed = allowed.iter().flat_map(next).filter(|(_, probability)| *probability > eps).collect();
+    }
+    // Digits of the index in base N, last token first: sorting them so makes x_0 vary fastest.
+    let digits = |mut index: usize| {
+        let digit = move |_| {
+            let token = (index % n) as u16;
+            index /= n;
+            token
+        };
+        (0..law.order()).map(digit).collect::<Vec<u16>>()
+    };
+    allowed.sort_by_cached_key(|(index, _)| digits(*index));
+    let tokens = allowed.iter().flat_map(|(index, _)| digits(*index).into_iter().rev()).collect();
+    Ok(Sequences { tokens, length: law.order() })
+}
+
+/// Probability of every sequence of `length` tokens (shape `(N,)*length`, row-major).
+fn prefix_probabilities(law: &Law, length: usize) -> Vec<f64> {
+    law.tables[..length].iter().fold(vec![1.0], |shorter, table| {
+        let rows = shorter.iter().zip(table.chunks_exact(law.n_vocab));
+        rows.flat_map(|(weight, row)| row.iter().map(move |p| weight * f64::from(*p))).collect()
+    })
 }

@@ -1,14 +1,19 @@
 //! PyTorch's CPU random stream, word for word, as a generator of the `rand` family. It is a value: no
 //! hidden global state, and a clone continues on its own. Not for cryptography.
 
+mod jump;
 mod mt19937;
+mod normal;
 
 use std::convert::Infallible;
 
 use rand::{SeedableRng, TryRng};
 
 use crate::error::{Error, Result};
+pub(crate) use mt19937::temper;
+
 use mt19937::Mt19937;
+use normal::box_muller_16;
 
 /// The stream that PyTorch's CPU generator gives after `torch.manual_seed`.
 ///
@@ -36,6 +41,9 @@ impl std::fmt::Debug for TorchRng {
         f.debug_struct("TorchRng").field("next", &self.words.next).finish_non_exhaustive()
     }
 }
+
+/// Skips of this many words or more jump; below, going through the blocks is as fast.
+const JUMP_FROM: u64 = 1 << 23;
 
 /// 53 low bits of a 64-bit draw as a double in [0, 1).
 #[inline]
@@ -77,11 +85,18 @@ impl TorchRng {
         (u64::from(high) << 32) | u64::from(self.next_word())
     }
 
-    /// Passes over the next `words` words.
+    /// Passes over the next `words` words. A few milliseconds at most, however many they are.
     pub fn skip(&mut self, words: u64) {
-        for _ in 0..words {
-            self.next_word();
+        if words < JUMP_FROM {
+            self.words.step(words);
+        } else {
+            jump::jump(&mut self.words, words);
         }
+    }
+
+    /// Fills `out` with the next words as they are before the generator's output function, [`temper`].
+    pub(crate) fn fill_raw(&mut self, out: &mut [u32]) {
+        self.words.fill_raw(out);
     }
 
     /// `random_()` on an int64 scalar: uniform on `0..2^63`. One 64-bit draw.
@@ -94,7 +109,7 @@ impl TorchRng {
     pub fn uniform(&mut self, a: f64, b: f64) -> f32 {
         let (a, b) = (a as f32, b as f32);
         let unit = (self.next_word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
-        unit * (b - a) + a
+        unit.mul_add(b - a, a)
     }
 
     /// `uniform_(a, b)` on a float32 tensor of `len` values. One word each.
@@ -178,16 +193,6 @@ impl TorchRng {
             }
         }
         Ok(best)
-    }
-}
-
-/// Turns 16 uniforms of [0, 1) into 16 normals.
-fn box_muller_16(block: &mut [f32]) {
-    let (first, second) = block.split_at_mut(8);
-    for (a, b) in first.iter_mut().zip(second) {
-        let radius = (-2.0 * (1.0 - *a).ln()).sqrt();
-        let theta = 2.0 * std::f32::consts::PI * *b;
-        (*a, *b) = (radius * theta.cos(), radius * theta.sin());
     }
 }
 

@@ -4,10 +4,10 @@
 /// Words of state.
 pub(crate) const STATE: usize = 624;
 /// Distance of the recurrence's third term.
-const MIDDLE: usize = 397;
+pub(crate) const MIDDLE: usize = 397;
 const UPPER: u32 = 0x8000_0000;
 const LOWER: u32 = 0x7fff_ffff;
-const TWIST: u32 = 0x9908_b0df;
+pub(crate) const TWIST: u32 = 0x9908_b0df;
 
 /// The output function of the generator.
 #[inline(always)]
@@ -20,7 +20,7 @@ pub(crate) fn temper(mut y: u32) -> u32 {
 
 /// `A` applied to the upper bit of `a` and the lower bits of `b`.
 #[inline(always)]
-pub(crate) fn twist(a: u32, b: u32) -> u32 {
+fn twist(a: u32, b: u32) -> u32 {
     let y = (a & UPPER) | (b & LOWER);
     (y >> 1) ^ ((y & 1).wrapping_neg() & TWIST)
 }
@@ -66,6 +66,16 @@ impl Mt19937 {
         let word = temper(self.state[self.next]);
         self.next += 1;
         word
+    }
+
+    /// Passes over `words` words, block by block.
+    pub(crate) fn step(&mut self, words: u64) {
+        let mut left = words;
+        while left > (STATE - self.next) as u64 {
+            left -= (STATE - self.next) as u64;
+            self.advance_block();
+        }
+        self.next += left as usize;
     }
 
     /// Fills `out` with the next raw words, still to be tempered.
