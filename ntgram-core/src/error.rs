@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Why a call was refused or failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An argument has a value that the function cannot work with. Nothing was done.
@@ -60,6 +60,13 @@ pub enum Error {
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The message, as [`Display`](std::fmt::Display) has it: a notebook shows the error of a cell's `?` by `Debug`.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}
 
 impl Error {
     /// An [`Error::Argument`]: `expected` completes the sentence "`argument` is `value`, but …".

@@ -47,13 +47,15 @@ pub struct TrainOptions {
     pub engine: Option<Engine>,
     /// Go on with the optimiser's state of an earlier [`History`]; `None`: start afresh, as the original does.
     pub adam: Option<Adam>,
+    /// Stop after this many batches; `None`: visit them all.
+    pub max_batches: Option<usize>,
     /// Print progress lines and the speed at the end.
     pub progress: bool,
 }
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { lr: 1e-3, next_token: true, seed: 0, engine: None, adam: None, progress: true }
+        Self { lr: 1e-3, next_token: true, seed: 0, engine: None, adam: None, max_batches: None, progress: true }
     }
 }
 
@@ -92,7 +94,7 @@ pub fn train<'a>(model: impl Into<ModelMut<'a>>, data: &Data, options: &TrainOpt
 fn train_model(mut model: ModelMut<'_>, data: &Data, options: &TrainOptions) -> Result<History> {
     let mut adam = check(&model, data, options)?;
     let engine = options.engine.unwrap_or(Engine::Autograd);
-    let steps = data.num_batch();
+    let steps = options.max_batches.unwrap_or(usize::MAX).min(data.num_batch());
     let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
     let mut progress = Progress::new(options.progress, steps);
     let mut run = Autograd::new(&model, data, entropy(model.law()), &adam, options);
@@ -130,6 +132,9 @@ fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> 
     if window > model.context_window() || window < order {
         let expected = format!("the model takes {order} to {}", model.context_window());
         return Err(Error::argument("data", format!("of sequences of {window} tokens"), expected));
+    }
+    if options.max_batches == Some(0) {
+        return Err(Error::argument("max_batches", 0, "it must be at least 1, or `None` for all"));
     }
     let freeze = model.frozen();
     let trained: usize =

@@ -1,0 +1,65 @@
+"""The same trainings in JAX, compiled whole (jit of a scan over all batches): the peer of `make bench`.
+
+    python jax_scan.py low|tr N d H B STEPS   prints steps per second, warm (the compilation is not counted)
+
+Only what position 1 needs is computed.
+"""
+
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def layer_norm(x):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / (jnp.sqrt((centred**2).mean(-1, keepdims=True)) + 1e-10)
+
+
+def logits_low(p, x, n_vocab):
+    return p["w_e"][x[:, 0] + n_vocab * x[:, 1]] @ p["w_u"].T
+
+
+def logits_tr(p, x, n_vocab):
+    res = p["w_e"][x[:, :2]]  # (B, 2, d)
+    h = layer_norm(res) + p["pos"][:2]
+    q = jnp.einsum("bd,hed->bhe", h[:, 1], p["q"])
+    k, v = (jnp.einsum("bsd,hed->bhse", h, p[name]) for name in "kv")
+    pattern = jax.nn.softmax(jnp.einsum("bhe,bhse->bhs", q, k) / jnp.sqrt(h.shape[-1]), -1)
+    out = jnp.einsum("bhe,hde->bd", jnp.einsum("bhs,bhse->bhe", pattern, v), p["o"])
+    return (res[:, 1] + out) @ p["w_u"].T
+
+
+def main(kind, n_vocab, d, modules, batch_size, steps):
+    keys = iter(jax.random.split(jax.random.PRNGKey(0), 8))
+    draw = lambda *shape: jax.random.uniform(next(keys), shape, minval=-1, maxval=1) / jnp.sqrt(d)
+    if kind == "low":
+        params, logits = {"w_e": draw(n_vocab**2, d), "w_u": draw(n_vocab, d)}, logits_low
+    else:
+        params = {"w_e": draw(n_vocab, d), "pos": draw(3, d), "w_u": draw(n_vocab, d)}
+        params |= {name: draw(modules, d, d) for name in "qkvo"}
+        logits = logits_tr
+    data = jax.random.randint(next(keys), (steps, batch_size, 3), 0, n_vocab)
+    optimizer = optax.adam(1e-3)
+
+    def loss(p, x):
+        log_p = jax.nn.log_softmax(logits(p, x, n_vocab))
+        return -jnp.take_along_axis(log_p, x[:, 2:], 1).mean()
+
+    def step(carry, x):
+        p, state = carry
+        value, gradient = jax.value_and_grad(loss)(p, x)
+        update, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(p, update), state), value
+
+    fit = jax.jit(lambda p, data: jax.lax.scan(step, (p, optimizer.init(p)), data))
+    jax.block_until_ready(fit(params, data))
+    start = time.perf_counter()
+    jax.block_until_ready(fit(params, data))
+    print(steps / (time.perf_counter() - start))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
