@@ -51,7 +51,7 @@ impl AliasTable {
             return only.own;
         }
         let word = rng.next_u64();
-        let slot = self.slots[((word >> 32) * self.slots.len() as u64 >> 32) as usize];
+        let slot = self.slots[(((word >> 32) * self.slots.len() as u64) >> 32) as usize];
         if (word as u32) < slot.threshold { slot.own } else { slot.other }
     }
 }

@@ -30,7 +30,7 @@ impl Data {
         check_positive("context_window", context_window)?;
         check_positive("batch_size", batch_size)?;
         let batch_tokens = batch_size.saturating_mul(context_window);
-        if tokens.is_empty() || tokens.len() % batch_tokens != 0 {
+        if tokens.is_empty() || !tokens.len().is_multiple_of(batch_tokens) {
             let expected = format!("it must be a whole number of batches of {batch_size} × {context_window} tokens");
             return Err(Error::argument("tokens", format!("of length {}", tokens.len()), expected));
         }
@@ -238,4 +238,104 @@ fn check_rows(rows: usize) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws::power_unif_law;
+
+    fn law() -> Law {
+        power_unif_law(&[1.0, 0.7, 1.0], &[7, 5, 2], 7, &mut TorchRng::new(1)).unwrap()
+    }
+
+    #[test]
+    fn only_possible_sequences_are_drawn_and_windows_may_be_long() {
+        let law = law();
+        let mut rng = TorchRng::new(2);
+        let drawn =
+            [generate_data(11, 13, &law, 5, &mut rng).unwrap(), sample_data(11, 13, &law, 5, &mut rng).unwrap()];
+        for data in drawn {
+            assert_eq!((data.rows(), data.batch_size(), data.num_batch(), data.n_vocab()), (143, 11, 13, 7));
+            for sequence in data.sequences().iter() {
+                for t in 0..5 {
+                    let row = law.row(&sequence[..t]).unwrap();
+                    assert!(row[usize::from(sequence[t])] > 0.0, "{sequence:?} at {t}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn both_samplers_follow_the_law() {
+        let law = law();
+        let mut rng = TorchRng::new(3);
+        let drawn = [generate_data(1000, 100, &law, 2, &mut rng), sample_data(1000, 100, &law, 2, &mut rng)];
+        assert!(drawn.iter().all(Result::is_err), "a window shorter than the law is refused");
+        let drawn = [generate_data(1000, 100, &law, 3, &mut rng), sample_data(1000, 100, &law, 3, &mut rng)];
+        for data in drawn {
+            let data = data.unwrap();
+            let mut seen = [0.0f64; 343];
+            data.sequences().iter().for_each(|s| seen[law.context_index(s)] += 1.0);
+            let (mut statistic, mut possible) = (0.0, 0.0);
+            for (i, count) in seen.iter().enumerate() {
+                let (a, b, c) = (i / 49, i / 7, i);
+                let p = |table: usize, entry: usize| f64::from(law.table(table).unwrap()[entry]);
+                let expected = p(0, a) * p(1, b) * p(2, c) * 1e5;
+                if expected > 0.0 {
+                    possible += 1.0;
+                    statistic += (count - expected).powi(2) / expected;
+                } else {
+                    assert_eq!(*count, 0.0);
+                }
+            }
+            let freedom: f64 = possible - 1.0;
+            assert!((statistic - freedom).abs() < 5.0 * (2.0 * freedom).sqrt(), "{statistic} for {freedom}");
+        }
+    }
+
+    #[test]
+    fn batches_visit_every_sequence_once() {
+        let tokens: Vec<u16> = (0..60).collect();
+        let data = Data::from_sequences(tokens.clone(), 2, 5, 60).unwrap();
+        assert_eq!((data.num_batch(), data.column_sums()), (6, vec![870, 900]));
+        let batches: Vec<Vec<u16>> = data.batches(1).collect();
+        assert_eq!(batches.len(), 6);
+        let mut all = batches.concat();
+        assert_ne!(all, tokens);
+        assert!(all.chunks(2).all(|s| s[0] % 2 == 0 && s[1] == s[0] + 1), "sequences stay whole");
+        all.sort_unstable();
+        assert_eq!(all, tokens);
+        let mut third = vec![9; 3];
+        assert!(data.batches(1).fill(2, &mut third));
+        assert_eq!(third, batches[2]);
+        assert!(!data.batches(1).fill(6, &mut third) && third.is_empty());
+        assert_ne!(data.shuffle(1), data.shuffle(2));
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        let law = law();
+        let generated = |b, n, t| generate_data(b, n, &law, t, &mut TorchRng::new(0));
+        let cases = [
+            ("batch_size", generated(0, 1, 3)),
+            ("num_batch", generated(1, 0, 3)),
+            ("context_window", generated(1, 1, 2)),
+            ("context_window", generated(1000, 1000, usize::MAX)),
+            ("batch_size * num_batch", generated(usize::MAX, 2, 3)),
+            ("n_vocab", Data::from_sequences(vec![0], 1, 1, 0)),
+            ("context_window", Data::from_sequences(vec![0], 0, 1, 1)),
+            ("batch_size", Data::from_sequences(vec![0], 1, 0, 1)),
+            ("tokens", Data::from_sequences(vec![], 1, 1, 1)),
+            ("tokens", Data::from_sequences(vec![0, 0, 0], 2, 1, 1)),
+            ("tokens", Data::from_sequences(vec![0, 1], 1, 2, 1)),
+            ("tokens", Data::from_sequences(vec![0, 1], usize::MAX, 2, 1)),
+        ];
+        for (i, (name, result)) in cases.into_iter().enumerate() {
+            match result {
+                Err(Error::Argument { argument, .. }) => assert_eq!(argument, name, "case {i}"),
+                other => panic!("case {i} ({name}): {other:?}"),
+            }
+        }
+    }
 }

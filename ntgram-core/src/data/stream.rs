@@ -107,7 +107,9 @@ fn draw_column(
             scope.spawn(move || work(stretch, &mut own));
         }
         // The last stretch leaves the caller's generator where the column ends.
-        last.map(|stretch| work(stretch, rng));
+        if let Some(stretch) = last {
+            work(stretch, rng);
+        }
     });
 }
 
@@ -191,4 +193,60 @@ fn exact_race(words: &[u32], row: &[f32], bounds: &[f32]) -> u16 {
     let least = score(favourite) / (HIGH * (1.0 + 1e-5));
     let candidates = (0..row.len()).filter(|k| bounds[*k] >= least).map(|k| (k, score(k)));
     candidates.fold((favourite, 0.0), |best, next| if next.1 > best.1 { next } else { best }).0 as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The race as PyTorch runs it.
+    fn plain_race(words: &[u32], row: &[f32]) -> u16 {
+        let scores: Vec<f32> = row.iter().zip(words.chunks(2)).map(|(p, pair)| p / exponential(unit(pair))).collect();
+        (0..row.len()).fold(0, |best, k| if scores[k] > scores[best] { k } else { best }) as u16
+    }
+
+    #[test]
+    fn the_race_is_exact_on_ordinary_words() {
+        let mut rng = TorchRng::new(8);
+        let mut raw = vec![0; 2 * 97];
+        let equal: Vec<f32> = (0..97).map(|k| if k % 3 == 0 { 1.0 / 33.0 } else { 0.0 }).collect();
+        let steep: Vec<f32> = (0..97).map(|k| 0.4 * 0.6f32.powi(k)).collect();
+        let one: Vec<f32> = (0..97).map(|k| if k == 50 { 0.95 } else { 0.05 / 96.0 }).collect();
+        for row in [equal, steep, one] {
+            for i in 0..20_000 {
+                rng.fill_raw(&mut raw);
+                assert_eq!(race(&raw, &row, &mut Vec::new()), plain_race(&raw, &row), "draw {i}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_race_is_exact_where_words_nearly_tie() {
+        // first words whose 21 counted bits are below 4, second words of few values: near ties, ties, and the smallest u
+        let mut rng = TorchRng::new(9);
+        let mut raw = vec![0; 1 << 24];
+        rng.fill_raw(&mut raw);
+        let second: Vec<u32> = raw[..5].to_vec();
+        raw.retain(|word| temper(*word) & 0x001f_ffff < 4);
+        assert!(raw.len() > 20);
+        let row = [0.1, 0.2, 0.0, 0.1, 0.2, 0.4];
+        for i in 0..20_000 {
+            let mut pick = |list: &[u32]| list[rng.next_word() as usize % list.len()];
+            let words: Vec<u32> = (0..6).flat_map(|_| [pick(&raw), pick(&second)]).collect();
+            for row in [&row, &[0.25, 0.0, 0.25, 0.25, 0.25, 0.0], &[1.0 / 6.0; 6]] {
+                assert_eq!(race(&words, row, &mut Vec::new()), plain_race(&words, row), "draw {i}, {row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_guide_finds_what_a_search_finds() {
+        let row: Vec<f32> = (0..50).map(|k| if k % 7 == 0 { 0.0 } else { 0.5f32.powi(k) }).collect();
+        let (guide, sums) = (Guide::new(&row), cumulative(&row));
+        let mut rng = TorchRng::new(10);
+        for _ in 0..100_000 {
+            let u = unit_f64(rng.draw64());
+            assert_eq!(usize::from(guide.token(u)), sums.partition_point(|c| f64::from(*c) < u));
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub fn first_position_law(
         let normals = rng.randn(n_vocab);
         scores.extend(normals.iter().zip(&importance).enumerate().map(|(k, (z, g))| if k < d { z * g } else { 0.0 }));
     }
-    tables.push(softmax_rows(&Tensor::from_slice(&scores), n_vocab)?);
+    tables.push(softmax_rows(&Tensor::from_slice(&scores), n_vocab, "feature_importance", feature_importance)?);
     Law::new(n_vocab, tables)
 }
 
@@ -126,7 +126,7 @@ pub fn gen_d_law(
         let z: Vec<f32> = rng.randn(d).iter().zip(&importance).map(|(z, g)| z * g).collect();
         scores.push(Tensor::from_slice(&z).f_linear(&w, Some(&bias))? * flat_coef);
     }
-    tables.push(softmax_rows(&Tensor::f_stack(&scores, 0)?, n_vocab)?);
+    tables.push(softmax_rows(&Tensor::f_stack(&scores, 0)?, n_vocab, "flat_coef", flat_coef)?);
     let w = Matrix { values: values(&w)?, rows: n_vocab, cols: d };
     Ok((Law::new(n_vocab, tables)?, w))
 }
@@ -136,7 +136,7 @@ pub fn gen_d_law(
 /// the identity if `axis_aligned`. The original's defaults: `eig_high = 1`, `eig_low = 0.1`.
 ///
 /// # Errors
-/// As [`first_position_law`], and an `eig_high` or `eig_low` that is not finite.
+/// As [`first_position_law`], no `nb_tokens`, and an `eig_high` or `eig_low` that is not finite.
 pub fn almost_rank_d(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -147,6 +147,9 @@ pub fn almost_rank_d(
     rng: &mut TorchRng,
 ) -> Result<Law> {
     check_prefix(nb_tokens, n_vocab, 1)?;
+    if nb_tokens.is_empty() {
+        return Err(Error::argument("nb_tokens", "empty", "the last token must have a context"));
+    }
     check_rank(d, n_vocab)?;
     check_finite("eig_high", eig_high)?;
     check_finite("eig_low", eig_low)?;
@@ -159,7 +162,7 @@ pub fn almost_rank_d(
     let eig: Vec<f32> = (0..n_vocab).map(|k| (if k < d { eig_high } else { eig_low }) as f32).collect();
     let vh = if axis_aligned { Tensor::from_slice(&identity(n_vocab)).f_view([n, n])? } else { v.f_tr()? };
     let scores = (u * Tensor::from_slice(&eig)).f_matmul(&vh)?;
-    tables.push(softmax_rows(&scores, n_vocab)?);
+    tables.push(softmax_rows(&scores, n_vocab, "eig_high", eig_high)?);
     Law::new(n_vocab, tables)
 }
 
@@ -184,11 +187,11 @@ fn permuted_rows(base: &[f32], contexts: usize, rng: &mut TorchRng) -> Vec<f32> 
 /// `alpha^k` for `k < count`, else 0, normalised (shape `N`).
 fn power_base(alpha: f64, count: usize, n_vocab: usize) -> Result<Vec<f32>> {
     let expected = "it must not be negative, and its powers must have a finite sum above 0";
-    let powers: Vec<f32> = (0..n_vocab).map(|k| if k < count { alpha.powi(k as i32) as f32 } else { 0.0 }).collect();
+    let powers: Vec<f32> = (0..n_vocab).map(|k| if k < count { alpha.powf(k as f64) as f32 } else { 0.0 }).collect();
     let powers = Tensor::from_slice(&powers);
     let base = values(&(&powers / powers.f_sum(Kind::Float)?))?;
     let sum: f32 = base.iter().sum();
-    if alpha < 0.0 || !((sum - 1.0).abs() < 1e-3) {
+    if alpha < 0.0 || sum.is_nan() || (sum - 1.0).abs() > 1e-3 {
         return Err(Error::argument("alphas", alpha, expected));
     }
     Ok(base)
@@ -196,16 +199,20 @@ fn power_base(alpha: f64, count: usize, n_vocab: usize) -> Result<Vec<f32>> {
 
 /// `base^k` for `k < len`, in float32.
 fn powers(argument: &'static str, base: f64, len: usize) -> Result<Vec<f32>> {
-    let powers: Vec<f32> = (0..len).map(|k| base.powi(k as i32) as f32).collect();
+    let powers: Vec<f32> = (0..len).map(|k| base.powf(k as f64) as f32).collect();
     if powers.iter().any(|p| !p.is_finite()) {
         return Err(Error::argument(argument, base, format!("its powers up to {} must be finite", len - 1)));
     }
     Ok(powers)
 }
 
-/// Row softmax of `scores` (`contexts × N` entries).
-fn softmax_rows(scores: &Tensor, n_vocab: usize) -> Result<Vec<f32>> {
-    values(&scores.f_view([-1, n_vocab as i64])?.f_softmax(-1, Kind::Float)?)
+/// Row softmax of `scores` (`contexts × N` entries); `argument` is to blame if they are not finite.
+fn softmax_rows(scores: &Tensor, n_vocab: usize, argument: &'static str, value: f64) -> Result<Vec<f32>> {
+    let table = values(&scores.f_view([-1, n_vocab as i64])?.f_softmax(-1, Kind::Float)?)?;
+    if table.iter().any(|p| p.is_nan()) {
+        return Err(Error::argument(argument, value, "the log-probabilities that it makes must be finite"));
+    }
+    Ok(table)
 }
 
 /// The entries of a float32 tensor, row-major.
@@ -245,8 +252,129 @@ fn check_rank(d: usize, n_vocab: usize) -> Result<()> {
 }
 
 fn check_finite(argument: &'static str, value: f64) -> Result<()> {
-    if !value.is_finite() {
-        return Err(Error::argument(argument, value, "it must be a finite number"));
+    if !(value as f32).is_finite() {
+        return Err(Error::argument(argument, value, "it must be a finite float32 number"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::entropy;
+    use super::*;
+
+    /// Every law of this file on one setting.
+    fn all_laws(counts: &[usize], n: usize, d: usize, rng: &mut TorchRng) -> Vec<Law> {
+        let alphas = vec![0.8; counts.len()];
+        vec![
+            power_unif_law(&alphas, counts, n, rng).unwrap(),
+            first_position_law(counts, n, d, 0.9, rng).unwrap(),
+            last_position_law(counts, n, 1.5, 0.7, rng).unwrap(),
+            gen_d_law(counts, n, d, true, 0.9, 0.1, rng).unwrap().0,
+            gen_d_law(counts, n, d, false, 1.0, 2.0, rng).unwrap().0,
+            almost_rank_d(counts, n, d, false, 1.0, 0.1, rng).unwrap(),
+            almost_rank_d(counts, n, d, true, 3.0, 0.0, rng).unwrap(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn rows_are_distributions_on_as_many_tokens_as_asked(n in 2usize..18, seed: u64, picks in prop::collection::vec(0usize..100, 1..3)) {
+            let counts: Vec<usize> = picks.iter().map(|c| c % n + 1).collect();
+            for law in all_laws(&counts, n, picks[0] % n + 1, &mut TorchRng::new(seed)) {
+                prop_assert!(law.order() >= counts.len() && law.order() <= counts.len() + 1);
+                for i in 0..law.order() {
+                    for row in law.table(i).unwrap().chunks(n) {
+                        prop_assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                        if let Some(count) = counts.get(i) {
+                            prop_assert_eq!(row.iter().filter(|p| **p > 0.0).count(), *count);
+                        }
+                    }
+                }
+                let entropy = entropy(&law);
+                prop_assert!(entropy >= 0.0 && entropy <= (n as f64).ln() + 1e-6, "entropy {}", entropy);
+            }
+        }
+    }
+
+    #[test]
+    fn first_position_law_is_flat_beyond_d() {
+        let law = first_position_law(&[3, 2], 7, 3, 0.5, &mut TorchRng::new(1)).unwrap();
+        for row in law.last_table().chunks(7) {
+            assert!(row[3..].iter().all(|p| *p == row[3]), "{row:?}");
+            assert!(row[..3].iter().all(|p| *p != row[3]), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn last_position_law_prefers_early_tokens() {
+        let law = last_position_law(&[11, 11], 11, 4.0, 0.95, &mut TorchRng::new(1)).unwrap();
+        let right = law.last_table().chunks(11).map(|row| row.iter().position(|p| *p == 0.95).unwrap());
+        let right: Vec<usize> = right.collect();
+        assert!(right.iter().filter(|k| **k < 3).count() > 121 / 2, "{right:?}");
+    }
+
+    #[test]
+    fn directions_are_the_matrix_of_the_log_law() {
+        // log-probabilities minus the bias lie in the span of W: with d = 1, differences of two rows are multiples of W
+        let (law, w) = gen_d_law(&[5], 5, 1, false, 1.0, 0.5, &mut TorchRng::new(4)).unwrap();
+        let logs: Vec<f32> = law.last_table().iter().map(|p| p.ln()).collect();
+        let difference: Vec<f32> = (0..5).map(|k| logs[k] - logs[5 + k]).collect();
+        let slope = (difference[1] - difference[0]) / (w.values[1] - w.values[0]);
+        for k in 1..5 {
+            let expected = slope * (w.values[k] - w.values[0]);
+            assert!((difference[k] - difference[0] - expected).abs() < 1e-4, "token {k}");
+        }
+    }
+
+    #[test]
+    fn bad_arguments_are_named() {
+        let rng = &mut TorchRng::new(0);
+        let cases: Vec<(&str, Result<Law>)> = vec![
+            ("n_vocab", power_unif_law(&[1.0], &[1], 0, rng)),
+            ("n_vocab", power_unif_law(&[1.0], &[1], 70_000, rng)),
+            ("nb_tokens", power_unif_law(&[1.0, 1.0], &[1, 0], 10, rng)),
+            ("nb_tokens", power_unif_law(&[1.0, 1.0], &[1, 11], 10, rng)),
+            ("nb_tokens", power_unif_law(&[1.0; 12], &[10; 12], 10, rng)),
+            ("nb_tokens", power_unif_law(&[1.0; 40], &[2; 40], 1000, rng)),
+            ("alphas", power_unif_law(&[1.0], &[1, 1], 10, rng)),
+            ("alphas", power_unif_law(&[], &[], 10, rng)),
+            ("alphas", power_unif_law(&[f64::NAN], &[3], 10, rng)),
+            ("alphas", power_unif_law(&[f64::INFINITY], &[3], 10, rng)),
+            ("alphas", power_unif_law(&[1e30], &[3], 10, rng)),
+            ("alphas", power_unif_law(&[-0.5], &[3], 10, rng)),
+            ("d", first_position_law(&[3], 10, 0, 1.0, rng)),
+            ("d", first_position_law(&[3], 10, 11, 1.0, rng)),
+            ("feature_importance", first_position_law(&[3], 10, 5, f64::NAN, rng)),
+            ("feature_importance", first_position_law(&[3], 10, 5, 1e5, rng)),
+            ("n_vocab", last_position_law(&[1], 1, 0.0, 0.5, rng)),
+            ("p", last_position_law(&[3], 10, 0.0, 1.5, rng)),
+            ("p", last_position_law(&[3], 10, 0.0, f64::NAN, rng)),
+            ("k", last_position_law(&[3], 10, f64::NAN, 0.5, rng)),
+            ("k", last_position_law(&[3], 10, -100.0, 0.5, rng)),
+            ("d", gen_d_law(&[3], 10, 11, true, 1.0, 0.1, rng).map(|(law, _)| law)),
+            ("flat_coef", gen_d_law(&[3], 10, 5, true, 1.0, f64::NAN, rng).map(|(law, _)| law)),
+            ("flat_coef", gen_d_law(&[3], 10, 5, true, 1.0, 1e39, rng).map(|(law, _)| law)),
+            ("nb_tokens", almost_rank_d(&[], 10, 5, true, 1.0, 0.1, rng)),
+            ("eig_high", almost_rank_d(&[3], 10, 5, true, f64::INFINITY, 0.1, rng)),
+            ("eig_low", almost_rank_d(&[3], 10, 5, true, 1.0, f64::NAN, rng)),
+        ];
+        for (i, (name, result)) in cases.into_iter().enumerate() {
+            match result {
+                Err(Error::Argument { argument, .. }) => assert_eq!(argument, name, "case {i}"),
+                other => panic!("case {i} ({name}): {other:?}"),
+            }
+        }
+        assert_eq!(rng.next_word(), TorchRng::new(0).next_word(), "a refused call draws nothing");
+    }
+
+    #[test]
+    fn a_vocabulary_of_one_token_works() {
+        let rng = &mut TorchRng::new(0);
+        assert_eq!(power_unif_law(&[1.0, 0.5], &[1, 1], 1, rng).unwrap().last_table(), [1.0]);
+        assert_eq!(almost_rank_d(&[1, 1], 1, 1, false, 1.0, 0.1, rng).unwrap().last_table(), [1.0]);
+    }
 }

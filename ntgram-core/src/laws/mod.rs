@@ -213,3 +213,62 @@ fn prefix_probabilities(law: &Law, length: usize) -> Vec<f64> {
         rows.flat_map(|(weight, row)| row.iter().map(move |p| weight * f64::from(*p))).collect()
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x_0 is 0 or 1 (¾, ¼); 0 is followed by 2, 1 by any of three.
+    fn bigram() -> Law {
+        let third = 1.0 / 3.0;
+        let second = vec![0.0, 0.0, 1.0, third, third, third, 0.5, 0.5, 0.0];
+        Law::new(3, vec![vec![0.75, 0.25, 0.0], second]).unwrap()
+    }
+
+    #[test]
+    fn entropy_by_hand() {
+        let law = bigram();
+        assert!((entropy(&law) - 0.25 * 3f64.ln()).abs() < 1e-7);
+        assert!((law.log_n_minus_entropy() - 0.75 * 3f64.ln()).abs() < 1e-7);
+        let certain = Law::new(3, vec![vec![0.0, 1.0, 0.0]]).unwrap();
+        assert_eq!(entropy(&certain), 0.0);
+        let uniform = Law::new(4, vec![vec![0.25; 4]]).unwrap();
+        assert!((entropy(&uniform) - 4f64.ln()).abs() < 1e-7);
+    }
+
+    #[test]
+    fn every_sequence_in_order() {
+        let sequences = generate_each(&bigram(), 1e-10).unwrap();
+        let rows: Vec<&[u16]> = sequences.iter().collect();
+        assert_eq!(rows, [[1, 0], [1, 1], [0, 2], [1, 2]]);
+        assert_eq!((sequences.rows(), sequences.get(2), sequences.get(4)), (4, Some(&[0, 2][..]), None));
+        // the prefix counts too: 1/4 is not above 1/4
+        assert_eq!(generate_each(&bigram(), 0.25).unwrap().tokens, [0, 2]);
+        assert_eq!(generate_each(&bigram(), 1.0).unwrap().rows(), 0);
+        assert!(generate_each(&bigram(), f64::NAN).is_err());
+        assert!(generate_each(&bigram(), -1.0).is_err());
+    }
+
+    #[test]
+    fn rows_and_supports() {
+        let law = bigram();
+        assert_eq!(law.row(&[]).unwrap(), [0.75, 0.25, 0.0]);
+        assert_eq!(law.row(&[0, 0, 2]).unwrap(), [0.5, 0.5, 0.0], "only the last token of a long context counts");
+        assert_eq!(law.support(&[0]).unwrap(), [2]);
+        assert!(law.row(&[3]).is_err());
+        assert!(law.table(2).is_none());
+    }
+
+    #[test]
+    fn tables_are_checked() {
+        let good = || vec![0.5, 0.5];
+        let bad_rows = [vec![0.5, 0.6], vec![1.5, -0.5], vec![f32::NAN, 1.0], vec![f32::INFINITY, 0.0], vec![1.0]];
+        for bad in bad_rows {
+            assert!(Law::new(2, vec![bad.clone()]).is_err(), "{bad:?}");
+        }
+        assert!(Law::new(2, vec![]).is_err());
+        assert!(Law::new(0, vec![vec![]]).is_err());
+        assert!(Law::new(2, vec![good(), good()]).is_err(), "the second table must hold 4 numbers");
+        assert!(Law::new(2, vec![good(), vec![0.5, 0.5, 0.0, 1.0]]).is_ok());
+    }
+}

@@ -23,11 +23,9 @@ use normal::box_muller_16;
 /// ```
 /// use ntgram_core::rng::TorchRng;
 ///
+/// // torch.manual_seed(0); torch.rand(3)
 /// let mut rng = TorchRng::new(0);
-/// // torch.manual_seed(0); torch.randperm(5); torch.rand(1)
-/// assert_eq!(rng.randperm(5).len(), 5);
-/// let u = rng.uniform(0.0, 1.0);
-/// assert!((0.0..1.0).contains(&u));
+/// assert_eq!(rng.uniform_vec(3, 0.0, 1.0), [0.49625659, 0.76822180, 0.08847743]);
 /// ```
 #[derive(Clone)]
 pub struct TorchRng {
@@ -104,7 +102,7 @@ impl TorchRng {
         (self.draw64() & (u64::MAX >> 1)) as i64
     }
 
-    /// One value of `uniform_(a, b)` in float32. One word.
+    /// One value of `uniform_(a, b)` in float32, rounded once as PyTorch's kernels do from AVX2 on. One word.
     #[inline]
     pub fn uniform(&mut self, a: f64, b: f64) -> f32 {
         let (a, b) = (a as f32, b as f32);
@@ -144,7 +142,7 @@ impl TorchRng {
         for block in values.chunks_exact_mut(16) {
             box_muller_16(block);
         }
-        if len % 16 != 0 {
+        if !len.is_multiple_of(16) {
             let tail = &mut values[len - 16..];
             tail.fill_with(|| self.uniform(0.0, 1.0));
             box_muller_16(tail);
@@ -260,5 +258,83 @@ impl SeedableRng for TorchRng {
     /// The same as [`TorchRng::new`].
     fn seed_from_u64(seed: u64) -> Self {
         Self::new(seed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{Rng, RngExt};
+
+    #[test]
+    fn known_words() {
+        // the reference implementation's first output for its default seed, and its 10 000th (also that of C++'s mt19937)
+        let mut rng = TorchRng::new(5489);
+        let mut far = rng.clone();
+        assert_eq!(rng.next_word(), 3_499_211_612);
+        far.skip(9_999);
+        assert_eq!(far.next_word(), 4_123_659_995);
+        // only the seed's low 32 bits count
+        assert_eq!(TorchRng::new((7 << 32) + 5489).next_word(), 3_499_211_612);
+    }
+
+    #[test]
+    fn skipping_is_drawing() {
+        for words in [0, 1, 623, 624, 625, 5000, JUMP_FROM - 1, JUMP_FROM, JUMP_FROM + 12_345] {
+            let (mut drawn, mut skipped) = (TorchRng::new(3), TorchRng::new(3));
+            drawn.next_word();
+            skipped.next_word();
+            for _ in 0..words {
+                drawn.next_word();
+            }
+            skipped.skip(words);
+            assert_eq!(drawn.draw64(), skipped.draw64(), "{words} words");
+        }
+    }
+
+    #[test]
+    fn rand_sees_the_same_words() {
+        let (mut a, mut b) = (TorchRng::new(11), TorchRng::seed_from_u64(11));
+        assert_eq!(b.next_u32(), a.next_word());
+        assert_eq!(b.next_u64(), a.draw64());
+        let mut bytes = [0; 7];
+        b.fill_bytes(&mut bytes);
+        let words = [a.next_word().to_le_bytes(), a.next_word().to_le_bytes()].concat();
+        assert_eq!(bytes, words[..7]);
+        assert!((0..10).contains(&b.random_range(0..10)));
+        assert_eq!(TorchRng::from_seed([1, 2, 0, 0]).next_word(), TorchRng::new(513).next_word());
+    }
+
+    #[test]
+    fn normals_have_the_right_moments() {
+        for len in [15, 100_000] {
+            let mut rng = TorchRng::new(4);
+            let values: Vec<f64> = (0..150_000 / len).flat_map(|_| rng.randn(len)).map(f64::from).collect();
+            let count = values.len() as f64;
+            let mean = values.iter().sum::<f64>() / count;
+            let variance = values.iter().map(|z| z * z).sum::<f64>() / count;
+            assert!(
+                mean.abs() < 5.0 / count.sqrt() && (variance - 1.0).abs() < 5.0 * (2.0 / count).sqrt(),
+                "{mean} {variance}"
+            );
+        }
+    }
+
+    #[test]
+    fn permutations_hold_everything_once() {
+        let mut p = TorchRng::new(5).randperm(1000);
+        p.sort_unstable();
+        assert!(p.iter().enumerate().all(|(i, x)| i == *x as usize));
+        assert!(TorchRng::new(5).randperm(0).is_empty());
+    }
+
+    #[test]
+    fn bad_weights_are_refused() {
+        let mut rng = TorchRng::new(6);
+        for weights in [&[][..], &[0.0, 0.0], &[-1.0, 2.0], &[f32::NAN, 1.0], &[f32::INFINITY, 1.0]] {
+            assert!(rng.multinomial_one(weights).is_err(), "{weights:?}");
+            assert!(rng.multinomial_with_replacement(weights, 3).is_err(), "{weights:?}");
+        }
+        assert_eq!(rng.next_word(), TorchRng::new(6).next_word(), "a refused call draws nothing");
     }
 }

@@ -23,7 +23,7 @@ fn log(x: f32) -> f32 {
         -1.666_805_8e-1,
         2.000_071_4e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ];
     let tail = POLYNOMIAL[1..].iter().fold(POLYNOMIAL[0], |y, c| y.mul_add(m, *c)) * m;
     let square = m * m;
