@@ -1,0 +1,225 @@
+//! The font of every figure: DejaVu Sans, in the crate, so that a figure looks the same on any machine. Measures text,
+//! breaks it into lines, and turns it into coverage, pixel by pixel.
+//!
+//! plotters' own text drawing puts every glyph at a whole pixel and ignores its side bearings; letters then stand
+//! unevenly and accents beside their letter.
+
+use ab_glyph::{Font as _, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
+
+use crate::error::{Error, Result};
+
+/// Sizes are in pixels per em throughout.
+pub(super) struct Font(FontRef<'static>);
+
+impl Font {
+    /// Family list for SVG, where the viewer draws the text: fonts of the same widths first.
+    pub(super) const FAMILY: &'static str = "DejaVu Sans, Bitstream Vera Sans, Verdana, sans-serif";
+    /// Height of a capital, in em.
+    pub(super) const CAPITAL: f64 = 0.729;
+    /// Distance between two baselines, in em.
+    pub(super) const LINE: f64 = 1.25;
+
+    /// Reads the tables of the built-in font: microseconds, nothing is copied.
+    pub(super) fn load() -> Result<Self> {
+        FontRef::try_from_slice(include_bytes!("../../assets/DejaVuSans.ttf"))
+            .map(Self)
+            .map_err(|e| Error::Figure(format!("the built-in font: {e}")))
+    }
+
+    fn scale(&self, size: f64) -> PxScale {
+        let units_per_em = self.0.units_per_em().unwrap_or(2048.0);
+        PxScale::from(size as f32 * self.0.height_unscaled() / units_per_em)
+    }
+
+    /// Width of one line.
+    pub(super) fn width(&self, text: &str, size: f64) -> f64 {
+        self.place(text, size, |_| ())
+    }
+
+    /// Width of the widest of `texts`; 0 without any.
+    pub(super) fn widest<'a>(&self, texts: impl Iterator<Item = &'a str>, size: f64) -> f64 {
+        texts.map(|text| self.width(text, size)).fold(0.0, f64::max)
+    }
+
+    /// Hands every glyph, placed relative to the start of the baseline, to `each`; returns the line's width.
+    fn place(&self, text: &str, size: f64, mut each: impl FnMut(Glyph)) -> f64 {
+        let scale = self.scale(size);
+        let font = self.0.as_scaled(scale);
+        let mut pen = 0.0f32;
+        let mut previous: Option<(GlyphId, f32)> = None;
+        for c in text.chars() {
+            let id = font.glyph_id(c);
+            if let (true, Some((base, start))) = (is_combining(c), previous) {
+                each(self.accent(id, scale, base, start));
+                continue;
+            }
+            if let Some((before, _)) = previous {
+                pen += font.kern(before, id);
+            }
+            each(id.with_scale_and_position(scale, point(pen, 0.0)));
+            previous = Some((id, pen));
+            pen += font.h_advance(id);
+        }
+        f64::from(pen)
+    }
+
+    /// A combining mark, centred over the letter before it and raised over capitals.
+    fn accent(&self, id: GlyphId, scale: PxScale, base: GlyphId, start: f32) -> Glyph {
+        let ink = |id: GlyphId| {
+            let glyph = id.with_scale_and_position(scale, point(0.0, 0.0));
+            self.0.outline_glyph(glyph).map(|outline| outline.px_bounds())
+        };
+        let (Some(mark), Some(letter)) = (ink(id), ink(base)) else {
+            return id.with_scale_and_position(scale, point(start, 0.0));
+        };
+        let x = start + (letter.min.x + letter.max.x - mark.min.x - mark.max.x) / 2.0;
+        let gap = 0.01 * self.0.as_scaled(scale).height();
+        // y grows downwards: a mark above must end before the letter's top; marks below stay where they are
+        let y = if mark.max.y < 0.0 { (letter.min.y - gap - mark.max.y).min(0.0) } else { 0.0 };
+        id.with_scale_and_position(scale, point(x, y))
+    }
+
+    /// Calls `pixel(x, y, coverage)` for the pixels of one line whose baseline starts at (0, 0); y grows downwards.
+    pub(super) fn draw(&self, text: &str, size: f64, mut pixel: impl FnMut(i32, i32, f32)) {
+        let mut glyphs = Vec::with_capacity(text.len());
+        self.place(text, size, |glyph| glyphs.push(glyph));
+        for outline in glyphs.into_iter().filter_map(|glyph| self.0.outline_glyph(glyph)) {
+            let corner = outline.px_bounds().min;
+            outline.draw(|x, y, coverage| pixel(corner.x as i32 + x as i32, corner.y as i32 + y as i32, coverage));
+        }
+    }
+
+    /// Breaks `text` at its line ends and, where a line would be wider than `width`, at spaces, into lines of
+    /// similar widths; a word that is wider still is cut, with "…".
+    pub(super) fn wrap(&self, text: &str, size: f64, width: f64) -> Vec<String> {
+        let mut lines = self.fill(text, size, width);
+        // as narrow as the same number of lines can be, to a hundredth
+        let (mut narrow, mut wide) = (0.0, width);
+        while lines.len() > 1 && wide - narrow > 0.01 * width {
+            let middle = (narrow + wide) / 2.0;
+            let candidate = self.fill(text, size, middle);
+            let fits = candidate.len() == lines.len() && candidate.iter().all(|line| self.width(line, size) <= middle);
+            if fits {
+                (lines, wide) = (candidate, middle);
+            } else {
+                narrow = middle;
+            }
+        }
+        lines.iter().map(|line| self.cut(line, size, width)).collect()
+    }
+
+    /// Lines with as many words each as `width` holds, and at least one.
+    fn fill(&self, text: &str, size: f64, width: f64) -> Vec<String> {
+        let mut lines = Vec::new();
+        for paragraph in text.lines() {
+            let mut line = String::new();
+            for word in paragraph.split_whitespace() {
+                let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+                if line.is_empty() || self.width(&longer, size) <= width {
+                    line = longer;
+                } else {
+                    lines.push(std::mem::replace(&mut line, word.to_owned()));
+                }
+            }
+            lines.push(line);
+        }
+        lines.retain(|line| !line.is_empty());
+        lines
+    }
+
+    /// `text`, or as much of its start as fits into `width` together with "…".
+    pub(super) fn cut(&self, text: &str, size: f64, width: f64) -> String {
+        if self.width(text, size) <= width {
+            return text.to_owned();
+        }
+        let mut short: String = text.to_owned();
+        while short.pop().is_some() {
+            let candidate = format!("{}…", short.trim_end());
+            if self.width(&candidate, size) <= width {
+                return candidate;
+            }
+        }
+        String::new()
+    }
+
+    /// Whether the font has a glyph for every character.
+    #[cfg(test)]
+    pub(super) fn has_all(&self, text: &str) -> bool {
+        text.chars().all(|c| self.0.glyph_id(c).0 != 0)
+    }
+}
+
+fn is_combining(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn has_the_characters_of_formulas() {
+        let font = Font::load().unwrap();
+        assert!(font.has_all("W_U W_Uᵀ αβγλπσ ‖·‖₂ x² 10⁻¹² Ŵ ŵ − × ≤ ≥ … √ Σ ∞ → é"));
+        assert!(font.has_all("W\u{302}"));
+    }
+
+    #[test]
+    fn capital_height_is_that_of_the_font() {
+        let font = Font::load().unwrap();
+        let mut top = 0;
+        font.draw("H", 1000.0, |_, y, coverage| {
+            if coverage > 0.5 {
+                top = top.min(y);
+            }
+        });
+        assert!((f64::from(-top) - 1000.0 * Font::CAPITAL).abs() <= 2.0, "{top}");
+    }
+
+    #[test]
+    fn width_grows_with_size_and_text_and_is_0_without_text() {
+        let font = Font::load().unwrap();
+        assert_eq!(font.width("", 20.0), 0.0);
+        let one = font.width("loss", 20.0);
+        assert!((font.width("loss", 40.0) / one - 2.0).abs() < 1e-3);
+        assert!(font.width("losses", 20.0) > one);
+        // DejaVu Sans: l 0.278 em, o 0.612, s 0.521
+        assert!((one / 20.0 - (0.278 + 0.612 + 2.0 * 0.521)).abs() < 0.01, "{one}");
+    }
+
+    #[test]
+    fn an_accent_adds_no_width_and_stands_over_its_letter() {
+        let font = Font::load().unwrap();
+        assert_eq!(font.width("W\u{302}x", 30.0), font.width("Wx", 30.0));
+        let top_and_middle = |text: &str| {
+            let (mut top, mut sum, mut weight) = (0, 0.0, 0.0);
+            font.draw(text, 100.0, |x, y, c| {
+                if y < -78 {
+                    top = top.min(y);
+                    sum += f64::from(x) * f64::from(c);
+                    weight += f64::from(c);
+                }
+            });
+            (top, sum / weight)
+        };
+        let ((composed, middle), (combined, combined_middle)) = (top_and_middle("Ŵ"), top_and_middle("W\u{302}"));
+        assert!((composed - combined).abs() <= 6, "{composed} {combined}");
+        assert!((middle - combined_middle).abs() <= 2.0, "{middle} {combined_middle}");
+    }
+
+    #[test]
+    fn wraps_at_spaces_and_cuts_long_words() {
+        let font = Font::load().unwrap();
+        let text = "Attention of module 0 to the first token";
+        let width = font.width("Attention of module 0", 20.0) + 1.0;
+        assert_eq!(font.wrap(text, 20.0, width), ["Attention of module", "0 to the first token"]);
+        assert_eq!(
+            font.wrap("one two three four five", 20.0, font.width("one two three four", 20.0)),
+            ["one two three", "four five"]
+        );
+        assert_eq!(font.wrap("a\nb", 20.0, 1e3), ["a", "b"]);
+        let cut = font.wrap("Donaudampfschifffahrt", 20.0, 100.0);
+        assert!(cut.len() == 1 && cut[0].ends_with('…') && font.width(&cut[0], 20.0) <= 100.0, "{cut:?}");
+        assert_eq!(font.wrap("word", 20.0, 0.0), [""]);
+    }
+}

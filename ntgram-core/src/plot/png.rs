@@ -1,0 +1,58 @@
+//! Pixels to a PNG file in memory, and that to a data URL.
+
+use super::canvas::SCALE;
+use crate::error::{Error, Result};
+
+/// Encodes `width × height` pixels, three bytes each, from the top left.
+pub(super) fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.set_depth(png::BitDepth::Eight);
+    // rows of a figure are mostly equal to the one above
+    encoder.set_filter(png::Filter::Up);
+    encoder.set_compression(png::Compression::Balanced);
+    // 96 CSS pixels are an inch: viewers that heed it show the figure at its size
+    let per_meter = (f64::from(96 * SCALE) / 0.0254).round() as u32;
+    let unit = png::Unit::Meter;
+    encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit }));
+    let refused = |e: png::EncodingError| Error::Figure(e.to_string());
+    let mut writer = encoder.write_header().map_err(refused)?;
+    writer.write_image_data(pixels).map_err(refused)?;
+    writer.finish().map_err(refused)?;
+    Ok(bytes)
+}
+
+/// The URL of an image that is its own content.
+pub(super) fn data_url(png: &[u8]) -> String {
+    format!("data:image/png;base64,{}", base64(png))
+}
+
+/// `bytes` in base 64, as data URLs have them.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |k: usize| u32::from(group.get(k).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for k in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * k) & 63) as usize];
+            text.push(if k <= group.len() { digit.into() } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_64_pads_to_groups_of_four() {
+        assert_eq!(
+            ["", "f", "fo", "foo", "foob"].map(|s| base64(s.as_bytes())),
+            ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg=="]
+        );
+        assert_eq!(base64(&[255, 254, 253, 0]), "//79AA==");
+    }
+}

@@ -1,0 +1,337 @@
+//! Whole figures, as files: sizes, pixels, documents, errors.
+
+use super::colors::{self, Rgb};
+use super::*;
+use crate::error::{Error, Result};
+
+struct Picture {
+    pixels: Vec<u8>,
+    width: usize,
+    height: usize,
+}
+
+impl Picture {
+    fn of(figure: &Figure) -> Self {
+        let png = figure.to_png().unwrap();
+        let mut reader = ::png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.color_type, info.bit_depth), (::png::ColorType::Rgb, ::png::BitDepth::Eight));
+        assert_eq!(reader.info().pixel_dims.map(|d| d.xppu), Some(7559));
+        Self { pixels, width: info.width as usize, height: info.height as usize }
+    }
+
+    fn at(&self, x: usize, y: usize) -> Rgb {
+        let k = 3 * (y * self.width + x);
+        (self.pixels[k], self.pixels[k + 1], self.pixels[k + 2])
+    }
+
+    /// The first rectangle, from the top left, of pixels of this colour: left, top, and the first column and row after it.
+    fn rectangle(&self, color: Rgb) -> (usize, usize, usize, usize) {
+        let (left, top) = (0..self.height)
+            .flat_map(|y| (0..self.width).map(move |x| (x, y)))
+            .find(|&(x, y)| self.at(x, y) == color)
+            .expect("no pixel of this colour");
+        let right = (left..self.width).find(|&x| self.at(x, top) != color).unwrap();
+        let bottom = (top..self.height).find(|&y| self.at(left, y) != color).unwrap();
+        (left, top, right, bottom)
+    }
+
+    fn count(&self, color: Rgb) -> usize {
+        self.pixels.chunks_exact(3).filter(|p| (p[0], p[1], p[2]) == color).count()
+    }
+
+    /// Whether everything but white keeps away from the picture's edges.
+    fn has_white_edges(&self) -> bool {
+        let across = (0..self.width).flat_map(|x| [(x, 0), (x, self.height - 1)]);
+        let down = (0..self.height).flat_map(|y| [(0, y), (self.width - 1, y)]);
+        across.chain(down).all(|(x, y)| self.at(x, y) == (255, 255, 255))
+    }
+}
+
+/// Values of a `rows × cols` matrix, all different, from 0 to 1.
+fn ramp(rows: usize, cols: usize) -> Vec<f64> {
+    (0..rows * cols).map(|k| k as f64 / (rows * cols - 1) as f64).collect()
+}
+
+/// Checks that every cell has one colour throughout, that of its value, without seams.
+fn check_cells(figure: &Figure, rows: usize, cols: usize, cell: (usize, usize), color: impl Fn(usize, usize) -> Rgb) {
+    let picture = Picture::of(figure);
+    let (left, top, ..) = picture.rectangle(color(0, 0));
+    for y in 0..rows * cell.1 {
+        for x in 0..cols * cell.0 {
+            let expected = color(y / cell.1, x / cell.0);
+            assert_eq!(picture.at(left + x, top + y), expected, "pixel ({x}, {y})");
+        }
+    }
+}
+
+#[test]
+fn pictures_have_two_pixels_for_each_css_pixel() {
+    let line = || LinePlot::new().line("loss", &[3.0, 2.0, 1.0]).title("Loss").x_label("Step").y_label("Loss (nats)");
+    let figures = [
+        line().figure(),
+        Heatmap::new(&ramp(3, 4), 3, 4).unwrap().figure(),
+        BarChart::new(&[1.0, -2.0]).unwrap().figure(),
+        Figure::grid(2, vec![line().into(), line().into(), line().into()]).title("All"),
+        line().figure().with_size(501, 333),
+    ];
+    for figure in &figures {
+        let picture = Picture::of(figure);
+        let (width, height) = figure.size().unwrap();
+        assert_eq!((picture.width, picture.height), (2 * width as usize, 2 * height as usize));
+        assert!(picture.has_white_edges());
+    }
+    assert_eq!(figures[4].size().unwrap(), (501, 333));
+}
+
+#[test]
+fn cells_have_the_colour_of_their_value_and_no_seams() {
+    let (rows, cols) = (11, 7);
+    let values = ramp(rows, cols);
+    let figure = Heatmap::new(&values, rows, cols).unwrap().figure();
+    check_cells(&figure, rows, cols, (72, 72), |r, c| colors::sequential(values[r * cols + c]));
+}
+
+#[test]
+fn cells_of_a_large_matrix_are_whole_pixels() {
+    let values = ramp(100, 100);
+    let figure = Heatmap::new(&values, 100, 100).unwrap().range(0.0, 1.0).figure();
+    check_cells(&figure, 100, 100, (8, 8), |r, c| colors::sequential(values[r * 100 + c]));
+    check_cells(&figure.with_size(360, 290), 100, 100, (4, 4), |r, c| colors::sequential(values[r * 100 + c]));
+}
+
+#[test]
+fn diverging_colours_are_white_at_zero_and_equally_far_on_both_sides() {
+    let values = [0.0, 1.0, -1.0, -4.0];
+    let figure = Heatmap::new(&values, 2, 2).unwrap().diverging().figure();
+    let color =
+        |k: usize| [colors::WHITE, colors::diverging(0.625), colors::diverging(0.375), colors::diverging(0.0)][k];
+    let picture = Picture::of(&figure);
+    let (left, top, ..) = picture.rectangle(color(1));
+    for (k, (dx, dy)) in [(-1i32, 0), (0, 0), (-1, 1), (0, 1)].into_iter().enumerate() {
+        let at = |from: usize, d: i32| (from as i32 + d * 160 + 80) as usize;
+        assert_eq!(picture.at(at(left, dx), at(top, dy)), color(k), "cell {k}");
+    }
+}
+
+#[test]
+fn missing_cells_are_grey_and_infinite_ones_have_the_end_colours() {
+    let values = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, 1.0, 0.5];
+    let figure = Heatmap::new(&values, 1, 6).unwrap().figure();
+    let colors: Vec<Rgb> = [0.0, 1.0, 0.0, 0.0, 1.0, 0.5].map(colors::sequential).to_vec();
+    check_cells(&figure, 1, 6, (96, 160), |_, c| if c == 0 { colors::MISSING } else { colors[c] });
+    for nothing in [f64::NAN, 0.0, -7.5, f64::MAX, f64::INFINITY] {
+        for heatmap in [Heatmap::new(&[nothing], 1, 1).unwrap(), Heatmap::new(&[nothing], 1, 1).unwrap().diverging()] {
+            assert!(Picture::of(&heatmap.annotated().figure()).has_white_edges(), "{nothing}");
+        }
+    }
+}
+
+#[test]
+fn a_matrix_larger_than_the_figure_is_drawn_by_means() {
+    let (rows, cols) = (6, 4000);
+    let values: Vec<f64> = (0..rows * cols).map(|k| if k % 2 == 0 { 0.0 } else { 1.0 }).collect();
+    let picture = Picture::of(&Heatmap::new(&values, rows, cols).unwrap().range(0.0, 2.0).figure());
+    assert!(picture.width < 2000, "{}", picture.width);
+    // blocks of 3 columns and 3 rows hold 3 or 6 ones among 9
+    let means = [1.0 / 6.0, 1.0 / 3.0].map(|t| picture.count(colors::sequential(t)));
+    assert!(means.iter().all(|&count| count > 1000), "{means:?}");
+}
+
+#[test]
+fn annotations_are_drawn_where_they_fit() {
+    let plain = Heatmap::new(&ramp(3, 3), 3, 3).unwrap();
+    let annotated = plain.clone().annotated().figure();
+    let svg = annotated.to_svg().unwrap();
+    assert!(svg.contains("0.12") && svg.contains("1.00"), "{svg}");
+    let small = annotated.with_size(150, 100).to_svg().unwrap();
+    assert!(!small.contains("0.12"));
+}
+
+#[test]
+fn bars_reach_their_values() {
+    let figure = BarChart::new(&[1.0, -2.0, f64::NAN, 0.5]).unwrap().sign_colors(Color::Blue, Color::Red).figure();
+    let picture = Picture::of(&figure);
+    let height = |color: Color| {
+        let (_, top, _, bottom) = picture.rectangle(color.rgb());
+        bottom - top
+    };
+    let (up, down) = (height(Color::Blue) as f64, height(Color::Red) as f64);
+    assert!((down / up - 2.0).abs() < 0.02, "{up} {down}");
+    let total = picture.count(Color::Blue.rgb()) as f64 / picture.count(Color::Red.rgb()) as f64;
+    assert!((total - 0.75).abs() < 0.02, "{total}");
+}
+
+#[test]
+fn curves_and_baselines_have_their_colours() {
+    let plot = LinePlot::new().line("a", &[0.0, 1.0, 0.0]).line("b", &[1.0, 0.0, 1.0]).color(Color::Purple).hline(
+        "low",
+        0.25,
+        Color::Blue,
+    );
+    let picture = Picture::of(&plot.figure());
+    for color in [Color::Orange, Color::Purple, Color::Blue] {
+        assert!(picture.count(color.rgb()) > 500, "{color:?}");
+    }
+    // the baseline took blue, so the first curve got the next colour, and no curve got the third
+    assert_eq!(picture.count(Color::Green.rgb()), 0);
+}
+
+#[test]
+fn long_curves_keep_their_extremes() {
+    let mut ys = vec![0.5; 50_000];
+    (ys[20_000], ys[30_000]) = (10.0, -10.0);
+    let picture = Picture::of(&LinePlot::new().line("", &ys).color(Color::Red).y_range(-10.0, 10.0).figure());
+    let red: Vec<usize> =
+        (0..picture.height).filter(|&y| (0..picture.width).any(|x| picture.at(x, y) == Color::Red.rgb())).collect();
+    // the plot is 680 pixels high
+    assert!(red.len() > 660, "{}", red.len());
+}
+
+#[test]
+fn gaps_log_axes_and_odd_values_are_drawn() {
+    let odd = [f64::NAN, 1.0, f64::INFINITY, 2.0, 3.0, f64::NAN, f64::NAN, f64::MAX, f64::MIN];
+    let plots = [
+        LinePlot::new().line("odd", &odd),
+        LinePlot::new().line("zero", &[0.0, -1.0, 1e-9, 5.0]).log_y(),
+        LinePlot::new().line("one", &[2.0]),
+        LinePlot::new().line_xy("vertical", &[1.0, 1.0], &[0.0, 5.0]),
+        LinePlot::new().line_xy("back", &[1.0, 0.0, -1e300], &[0.0, 5.0, 1e-300]),
+        LinePlot::new().line("outside", &[5.0, 6.0]).y_range(0.0, 1.0),
+        LinePlot::new().line("loss", &odd).log_y().hline("far", 1e300, Color::Red).y_range(1e-5, 1.0),
+    ];
+    for plot in plots {
+        let figure = plot.figure();
+        assert!(Picture::of(&figure).has_white_edges());
+        check_document(&figure.to_svg().unwrap());
+    }
+}
+
+/// Checks that tags are balanced and that `<`, `>` and `&` occur as markup only.
+fn check_document(svg: &str) {
+    let mut open = Vec::new();
+    let mut rest = svg;
+    while let Some(start) = rest.find('<') {
+        let text = &rest[..start];
+        assert!(!text.contains('>'), "{text}");
+        for entity in text.split('&').skip(1) {
+            assert!(["lt;", "gt;", "amp;", "quot;", "apos;"].iter().any(|e| entity.starts_with(e)), "{entity}");
+        }
+        let end = start + rest[start..].find('>').expect("a tag without end");
+        let tag = &rest[start + 1..end];
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') {
+            open.push(tag.split(' ').next().unwrap_or_default());
+        }
+        rest = &rest[end + 1..];
+    }
+    assert!(open.is_empty() && rest.trim().is_empty(), "{open:?} {rest}");
+}
+
+#[test]
+fn documents_are_well_formed_and_hold_their_texts() {
+    let heatmap = Heatmap::new(&ramp(60, 60), 60, 60).unwrap().title("W_U W_Uᵀ < α & \"‖x‖²\"").x_label("Position 1");
+    let line = LinePlot::new().line("a<b", &[1.0, 2.0]).hline("log N − H", 1.5, Color::Red);
+    let bars = BarChart::new(&[1.0, 2.0]).unwrap().labels(&["R&D", "Ŵ"]);
+    let figure = Figure::grid(2, vec![heatmap.into(), line.into(), bars.into()]).title("Everything");
+    let svg = figure.to_svg().unwrap();
+    check_document(&svg);
+    for text in
+        ["W_U W_Uᵀ &lt; α &amp; &quot;‖x‖²&quot;", "Position 1", "a&lt;b", "log N − H", "R&amp;D", "Ŵ", "Everything"]
+    {
+        assert!(svg.contains(text), "{text}");
+    }
+    let (width, height) = figure.size().unwrap();
+    let viewed = format!("viewBox=\"0 0 {} {}\"", 2 * width, 2 * height);
+    assert!(svg.starts_with(&format!("<svg width=\"{width}\" height=\"{height}\" {viewed}")), "{}", &svg[..200]);
+    // 3600 cells are one image, above the background and below everything else
+    let image = svg.find("<image").unwrap();
+    assert_eq!(svg.matches("<image").count(), 1);
+    assert_eq!(svg[..image].matches("<rect ").count(), 1);
+}
+
+#[test]
+fn html_shows_the_png_at_its_size() {
+    let figure = LinePlot::new().line("", &[1.0, 2.0]).figure().with_size(300, 200);
+    let html = figure.to_html().unwrap();
+    assert!(html.starts_with("<img width=\"300\" height=\"200\" "), "{}", &html[..100]);
+    // the first eight bytes of every PNG file
+    assert!(html.contains("src=\"data:image/png;base64,iVBORw0KGg"));
+}
+
+#[test]
+fn files_are_whole_and_named_png_or_svg() {
+    let folder = tempfile::tempdir().unwrap();
+    let figure = LinePlot::new().line("", &[1.0, 2.0]).figure();
+    let path = |name: &str| folder.path().join("new").join("folder").join(name);
+    figure.save(path("a.png")).unwrap();
+    assert_eq!(std::fs::read(path("a.png")).unwrap(), figure.to_png().unwrap());
+    figure.save(path("a.SVG")).unwrap();
+    assert_eq!(std::fs::read_to_string(path("a.SVG")).unwrap(), figure.to_svg().unwrap());
+    for name in ["a.pdf", "a", ""] {
+        let message = figure.save(path(name)).unwrap_err().to_string();
+        assert!(message.contains(".png") && message.contains(".svg"), "{message}");
+    }
+    // a figure that cannot be drawn leaves the file as it was
+    figure.clone().with_size(0, 10).save(path("a.png")).unwrap_err();
+    assert_eq!(std::fs::read(path("a.png")).unwrap(), figure.to_png().unwrap());
+    assert_eq!(std::fs::read_dir(folder.path().join("new/folder")).unwrap().count(), 2);
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let heatmap = || Heatmap::new(&ramp(2, 3), 2, 3).unwrap();
+    let line = || LinePlot::new().line("loss", &[1.0, 2.0]);
+    let bars = || BarChart::new(&[1.0, 2.0]).unwrap();
+    let drawn = |panel: Panel| panel.figure().to_png().map(drop);
+    let cases: Vec<(&str, Result<()>)> = vec![
+        ("rows", Heatmap::new(&[], 0, 3).map(drop)),
+        ("cols", Heatmap::new(&[], 3, 0).map(drop)),
+        ("values", Heatmap::new(&[1.0; 5], 2, 3).map(drop)),
+        ("values", Heatmap::new(&[1.0], usize::MAX, 2).map(drop)),
+        ("range", drawn(heatmap().range(1.0, 1.0).into())),
+        ("range", drawn(heatmap().range(0.0, f64::NAN).into())),
+        ("row_labels", drawn(heatmap().row_labels(&["a"]).into())),
+        ("row_labels", drawn(heatmap().row_label(2, "a").into())),
+        ("col_labels", drawn(heatmap().col_labels(&[]).into())),
+        ("col_labels", drawn(heatmap().col_label(3, "a").into())),
+        ("series", drawn(LinePlot::new().into())),
+        ("ys", drawn(LinePlot::new().line("loss", &[]).into())),
+        ("ys", drawn(LinePlot::new().line("loss", &[f64::NAN]).into())),
+        ("ys", drawn(LinePlot::new().line("loss", &[-1.0]).log_y().into())),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[1.0], &[1.0, 2.0]).into())),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[f64::NAN, 1.0], &[1.0, 2.0]).into())),
+        ("y", drawn(line().hline("random", f64::NAN, Color::Red).into())),
+        ("y", drawn(line().hline("random", 0.0, Color::Red).log_y().into())),
+        ("y_range", drawn(line().y_range(2.0, 1.0).into())),
+        ("y_range", drawn(line().y_range(0.0, 1.0).log_y().into())),
+        ("values", BarChart::new(&[]).map(drop)),
+        ("values", BarChart::new(&[f64::NAN]).map(drop)),
+        ("labels", drawn(bars().labels(&["a"]).into())),
+        ("y_range", drawn(bars().y_range(1.0, f64::INFINITY).into())),
+        ("panels", Figure::grid(2, vec![]).to_png().map(drop)),
+        ("columns", Figure::grid(0, vec![line().into()]).to_svg().map(drop)),
+        ("size", line().figure().with_size(0, 100).to_png().map(drop)),
+        ("size", line().figure().with_size(100, 20).to_png().map(drop)),
+        ("size", line().figure().with_size(u32::MAX, u32::MAX).size().map(drop)),
+    ];
+    for (k, (name, result)) in cases.into_iter().enumerate() {
+        match result {
+            Err(Error::Argument { argument, .. }) => assert_eq!(argument, name, "case {k}"),
+            other => panic!("case {k}, {name}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_least_size_that_an_error_names_is_enough() {
+    let figure = Figure::grid(2, vec![LinePlot::new().line("loss", &[1.0, 2.0]).title("Loss").into(); 4]);
+    let message = figure.clone().with_size(20, 20).to_png().unwrap_err().to_string();
+    let numbers: Vec<u32> = message.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    let &[_, _, width, height] = &numbers[..] else { panic!("{message}") };
+    let picture = Picture::of(&figure.with_size(width, height));
+    assert_eq!((picture.width, picture.height), (2 * width as usize, 2 * height as usize));
+}
