@@ -215,7 +215,7 @@ impl TransformerConfig {
                 return Err(Error::argument(argument, value, "it must be at least 1"));
             }
         }
-        if self.d_model % self.n_heads != 0 {
+        if !self.d_model.is_multiple_of(self.n_heads) {
             let expected = format!("it must divide `d_model`, which is {}", self.d_model);
             return Err(Error::argument("n_heads", self.n_heads, expected));
         }

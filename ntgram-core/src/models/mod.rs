@@ -1,7 +1,7 @@
 //! The two models of the notebook as plain data: sizes, named parameters, forward pass, files. Nothing here trains.
 
 mod activations;
-mod config;
+pub(crate) mod config;
 mod divergence;
 mod file;
 pub(crate) mod low_rank;
@@ -20,13 +20,20 @@ pub use params::Parameters;
 pub use transformer::Transformer;
 
 use crate::error::{Error, Result};
-use crate::laws::{Law, Sequences};
+use crate::laws::{Law, Matrix, Sequences};
 
 impl Sequences {
     /// The sequences as a tensor of tokens, `(M, n)` int64, as the models take them.
     pub fn to_tensor(&self) -> Tensor {
         let tokens: Vec<i64> = self.tokens.iter().map(|&token| i64::from(token)).collect();
         Tensor::from_slice(&tokens).view([-1, self.length.max(1) as i64])
+    }
+}
+
+impl Matrix {
+    /// The matrix as a tensor, `(rows, cols)` float32.
+    pub fn to_tensor(&self) -> Tensor {
+        Tensor::from_slice(&self.values).view([self.rows as i64, self.cols as i64])
     }
 }
 

@@ -114,14 +114,6 @@ impl Parameters {
         Ok(())
     }
 
-    /// Puts new tensors, of the same shapes, in the given places.
-    pub(crate) fn replace(&mut self, tensors: impl IntoIterator<Item = (usize, Tensor)>) {
-        for (k, tensor) in tensors {
-            debug_assert_eq!(self.tensors[k].size(), tensor.size());
-            self.tensors[k] = tensor;
-        }
-    }
-
     pub(crate) fn to_device(&mut self, device: Device) -> Result<()> {
         for tensor in &mut self.tensors {
             *tensor = tensor.f_to_device(device)?;

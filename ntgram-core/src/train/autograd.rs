@@ -2,11 +2,15 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::adam::{Adam, BETA_1, BETA_2, EPS};
 use super::loss::Scored;
-use super::{Step, TrainOptions};
+use super::{Adam, Step, TrainOptions};
 use crate::data::Data;
 use crate::models::ModelMut;
+
+/// Adam's decays and the term added to the root of the second moment: PyTorch's defaults.
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPS: f64 = 1e-8;
 
 /// A training in progress. All trained parameters are one flat leaf, split into named views for each forward pass: one
 /// gradient and one optimiser step for all.
@@ -32,6 +36,7 @@ impl<'a> Autograd<'a> {
         let device = model.params().device();
         let freeze = model.frozen();
         let (mut frozen, mut shapes, mut trained, mut sizes) = (vec![], vec![], vec![], vec![]);
+        let (mut m, mut v, mut at) = (vec![], vec![], 0);
         for (spec, tensor) in model.params().specs().iter().zip(model.params().tensors()) {
             shapes.push(tensor.size());
             if spec.is_frozen(&freeze) {
@@ -40,7 +45,10 @@ impl<'a> Autograd<'a> {
                 frozen.push(None);
                 sizes.push(spec.len() as i64);
                 trained.push(tensor.detach().reshape([-1]));
+                m.extend_from_slice(&adam.m[at..at + spec.len()]);
+                v.extend_from_slice(&adam.v[at..at + spec.len()]);
             }
+            at += spec.len();
         }
         let leaf = Tensor::cat(&trained, 0).set_requires_grad(true);
         let flat = |values: &[f32]| Tensor::from_slice(values).to_device(device);
@@ -53,8 +61,8 @@ impl<'a> Autograd<'a> {
             device,
             frozen,
             shapes,
-            m: flat(&adam.m),
-            v: flat(&adam.v),
+            m: flat(&m),
+            v: flat(&v),
             steps_before: adam.steps,
             leaf,
             sizes,
@@ -108,22 +116,28 @@ impl<'a> Autograd<'a> {
         step
     }
 
-    /// Puts the trained values into the model and the optimiser's state into `adam`.
-    pub(super) fn finish(self, model: &mut ModelMut, adam: &mut Adam, steps: usize) {
-        let trained = self.leaf.detach();
-        let mut at = 0;
-        let mut tensors = Vec::new();
-        for (k, frozen) in self.frozen.iter().enumerate() {
-            if frozen.is_none() {
-                let size: i64 = self.shapes[k].iter().product();
-                tensors.push((k, trained.narrow(0, at, size).view(&self.shapes[k][..]).copy()));
-                at += size;
+    /// Puts the trained values into the model; returns the optimiser's state after that many steps.
+    pub(super) fn finish(self, model: &mut ModelMut, steps: usize) -> Adam {
+        let mut flat = model.params().to_flat();
+        let mut adam = Adam { m: vec![0.0; flat.len()], v: vec![0.0; flat.len()], steps: self.steps_before + steps as u64 };
+        let to_vec = |tensor: &Tensor| {
+            let mut values = vec![0f32; tensor.numel()];
+            tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).copy_data(&mut values, tensor.numel());
+            values
+        };
+        for (list, tensor) in [(&mut flat, &self.leaf), (&mut adam.m, &self.m), (&mut adam.v, &self.v)] {
+            let values = to_vec(tensor);
+            let (mut at, mut trained_at) = (0, 0);
+            for (frozen, shape) in self.frozen.iter().zip(&self.shapes) {
+                let len = shape.iter().product::<i64>() as usize;
+                if frozen.is_none() {
+                    list[at..at + len].copy_from_slice(&values[trained_at..trained_at + len]);
+                    trained_at += len;
+                }
+                at += len;
             }
         }
-        model.params_mut().replace(tensors);
-        for (state, tensor) in [(&mut adam.m, &self.m), (&mut adam.v, &self.v)] {
-            tensor.to_device(Device::Cpu).to_kind(Kind::Float).copy_data(state, tensor.numel());
-        }
-        adam.steps = self.steps_before + steps as u64;
+        model.params_mut().set_flat(&flat).expect("the model's own length");
+        adam
     }
 }

@@ -1,7 +1,6 @@
 //! What a training leaves behind besides the weights.
 
-use super::Engine;
-use super::adam::Adam;
+use super::{Adam, Engine};
 
 /// Losses and accuracies of every batch of one training.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +58,7 @@ mod tests {
 
     fn history(loss: Vec<f64>) -> History {
         let accuracy = vec![1.0; loss.len()];
-        History { loss, accuracy, engine: Engine::Autograd, seconds: 2.0, adam: Adam::new(0) }
+        History { loss, accuracy, engine: Engine::Autograd, seconds: 2.0, adam: Adam { m: vec![], v: vec![], steps: 0 } }
     }
 
     #[test]

@@ -38,10 +38,10 @@ impl Progress {
     }
 
     /// Called at the end; returns the seconds it took.
-    pub(super) fn finish(self, engine: super::Engine) -> f64 {
+    pub(super) fn finish(self, done: usize, engine: super::Engine) -> f64 {
         let seconds = self.started.elapsed().as_secs_f64();
         if self.shown {
-            println!("{} steps in {seconds:.1} s, {:.0} it/s ({engine})", self.total, self.total as f64 / seconds);
+            println!("{done} steps in {seconds:.2} s, {:.0} it/s ({engine})", done as f64 / seconds);
         }
         seconds
     }

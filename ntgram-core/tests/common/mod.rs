@@ -99,6 +99,15 @@ pub struct Run {
     pub options: TrainOptions,
 }
 
+impl Run {
+    pub fn law(&self) -> &Law {
+        match &self.model {
+            Model::Transformer(model) => model.law(),
+            Model::LowRank(model) => model.law(),
+        }
+    }
+}
+
 fn options(lr: f64, next_token: bool, seed: u64) -> TrainOptions {
     TrainOptions { lr, next_token, seed, progress: false, ..Default::default() }
 }

@@ -1,0 +1,80 @@
+//! The notebook's own pictures: what [`interp`](crate::interp) computes, drawn with [`plot`](crate::plot).
+
+use tch::{Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::interp::{Attribution, Method};
+use crate::plot::{BarChart, Heatmap};
+
+/// A heatmap of a matrix, rows downwards, both axes labelled by index.
+///
+/// # Errors
+/// Not a matrix, or an empty one.
+pub fn heatmap(matrix: &Tensor) -> Result<Heatmap> {
+    let [rows, columns] = matrix.size()[..] else {
+        return Err(Error::argument("matrix", format!("of shape {:?}", matrix.size()), "it must have rows and columns"));
+    };
+    let values = Vec::<f64>::try_from(matrix.detach().to_kind(Kind::Double).contiguous().view([-1]))?;
+    Heatmap::new(&values, rows as usize, columns as usize)
+}
+
+/// A heatmap in blue, white and red, white at 0: the notebook's `sns.heatmap(map, center=0, cmap='bwr')`.
+///
+/// # Errors
+/// Not a matrix, or an empty one.
+pub fn diverging_heatmap(matrix: &Tensor, title: &str) -> Result<Heatmap> {
+    Ok(heatmap(matrix)?.diverging().title(title))
+}
+
+/// An attention map in [0, 1]: rows the query (position 2), columns the first token (position 1), as the notebook labels them.
+///
+/// # Errors
+/// Not a matrix, or an empty one.
+pub fn attention_heatmap(map: &Tensor, title: &str) -> Result<Heatmap> {
+    Ok(heatmap(map)?.range(0.0, 1.0).x_label("Position 1").y_label("Position 2").title(title))
+}
+
+/// For every example, how far the contribution to the correct next token is ahead of the best wrong one
+/// ([`Attribution::by_attention`]), as bars; `sort` puts the largest first.
+///
+/// # Errors
+/// No such layer or module.
+pub fn by_attention(
+    contribution: &Attribution,
+    layer: usize,
+    para: usize,
+    sort: bool,
+    method: Method,
+) -> Result<BarChart> {
+    let mut margins = contribution.by_attention(layer, para, method)?;
+    if sort {
+        margins.sort_by(|a, b| b.total_cmp(a));
+    }
+    let title = match method {
+        Method::Solo => format!("Module {para}: right token ahead of the best wrong one"),
+        Method::Group => "After attention: right token ahead of the best wrong one".to_owned(),
+    };
+    let x_label = if sort { "Example, sorted" } else { "Example" };
+    Ok(BarChart::new(&margins)?.title(&title).x_label(x_label).y_label("Logit difference"))
+}
+
+/// For one example, each module's and their sum's contribution to every output token, less the best wrong token's in the same
+/// column ([`Attribution::every_attention`]). The rows of the correct token, and of the one with the largest sum, are labelled.
+///
+/// # Errors
+/// No such layer or example.
+pub fn every_attention(contribution: &Attribution, example: usize, layer: usize) -> Result<Heatmap> {
+    let margins = contribution.every_attention(example, layer)?;
+    let (correct, last) = (contribution.correct_token(example)?, margins.size()[1] - 1);
+    let best = margins.select(1, last).argmax(0, false).int64_value(&[]) as usize;
+    let mut plot = diverging_heatmap(&margins, &format!("Example {example}: contribution to each output token"))?;
+    plot = if best == correct {
+        plot.row_label(correct, "Correct and best")
+    } else {
+        plot.row_label(correct, "Correct").row_label(best, "Best")
+    };
+    for head in 0..last as usize {
+        plot = plot.col_label(head, &format!("Head {head}"));
+    }
+    Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
+}

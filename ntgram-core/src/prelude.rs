@@ -1,0 +1,21 @@
+//! Everything a notebook needs: `use ntgram_core::prelude::*;`.
+
+pub use crate::data::{Data, generate_data, sample_data};
+pub use crate::error::{Error, Result};
+pub use crate::figures::{attention_heatmap, by_attention, diverging_heatmap, every_attention, heatmap};
+pub use crate::interp::{
+    Attribution, Method, attention_map, back_track, cosine_similarity, divergence, exact_attention_map, full_ov_circuit,
+    full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis, ov_circuit, projector, projector_distance,
+    qk_circuit, rank_d_part, second_order_optimum, svd, svdvals,
+};
+pub use crate::laws::{
+    Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law, generate_each, last_position_law,
+    power_unif_law,
+};
+pub use crate::models::{Activations, Freeze, LowRank, Skips, Transformer, TransformerConfig};
+pub use crate::notebook::show;
+pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel};
+pub use crate::rng::TorchRng;
+pub use crate::table::{Table, df};
+pub use crate::train::{Engine, History, TrainOptions, train};
+pub use tch::{Device, Kind, Tensor};

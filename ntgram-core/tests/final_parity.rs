@@ -1,0 +1,190 @@
+//! Whole trainings against PyTorch's: tails of losses, and the quantities the notebook derives from the trained models.
+//!
+//! Tolerances are what float rounding leaves of agreement after thousands of Adam steps, measured (run with `--nocapture` to see
+//! the differences) and rounded up: both sides compute the same steps in a different order of summation.
+
+mod common;
+
+use common::{Model, Run, assert_close, assert_summary, floats, reference, runs, values};
+use ntgram_core::prelude::*;
+use serde_json::Value;
+
+/// How far two things are apart, printed and checked.
+fn check(what: &str, ours: f64, expected: f64, relative: f64) {
+    let error = (ours - expected).abs() / expected.abs();
+    println!("{what}: {ours:.8e}, PyTorch {expected:.8e}, relative difference {error:.1e}");
+    assert_close(what, ours, expected, relative);
+}
+
+/// Trains a run to its end; its tail agrees with PyTorch's to `relative`, its accuracy to a thousandth.
+fn trained(run: Run, reference: &Value, relative: f64) -> (Model, History) {
+    let Run { cell, name, mut model, data, options } = run;
+    let expected = &reference[format!("{name}.train")];
+    let history = model.train(&data, &options).unwrap();
+    assert_eq!(history.loss.len() as u64, expected["steps"].as_u64().unwrap());
+    let what = format!("cell {cell}, {name}");
+    for (k, &loss) in floats(&expected["loss_every_250"]).iter().enumerate() {
+        check(&format!("{what}, loss {}", k * 250 + 249), history.loss[k * 250 + 249], loss, relative);
+    }
+    check(&format!("{what}, tail"), history.tail_loss(), expected["loss_tail100_mean"].as_f64().unwrap(), relative);
+    check(&format!("{what}, original's tail"), history.original_tail(100), expected["original_tail"].as_f64().unwrap(), relative);
+    let accuracy = expected["acc_tail100_mean"].as_f64().unwrap();
+    assert!((history.tail_accuracy() - accuracy).abs() < 1e-3, "{what}: accuracy {}", history.tail_accuracy());
+    (model, history)
+}
+
+fn svd_close(what: &str, map: &Tensor, expected: &Value, tolerance: f64) {
+    let ours = svdvals(map).unwrap();
+    for (k, (&ours, expected)) in ours.iter().zip(floats(expected)).enumerate() {
+        assert!((ours - expected).abs() < tolerance * expected.max(1.0), "{what}, singular value {k}: {ours}, not {expected}");
+    }
+}
+
+#[test]
+fn cell_1() {
+    let reference = reference(1);
+    for run in runs(1) {
+        check("random baseline", run.law().log_n_minus_entropy(), reference["random_baseline"].as_f64().unwrap(), 1e-9);
+        trained(run, &reference, 1e-3);
+    }
+}
+
+#[test]
+fn cell_2() {
+    let reference = reference(2);
+    for run in runs(2) {
+        trained(run, &reference, 1e-3);
+    }
+}
+
+#[test]
+fn cell_3() {
+    let reference = reference(3);
+    for run in runs(3) {
+        trained(run, &reference, 1e-3);
+    }
+}
+
+#[test]
+fn cell_4() {
+    let reference = reference(4);
+    for run in runs(4) {
+        trained(run, &reference, 1e-3);
+    }
+}
+
+#[test]
+fn cell_5_with_the_published_loss() {
+    let reference = reference(5);
+    let (model, history) = trained(runs(5).remove(0), &reference, 1e-3);
+    assert_eq!(format!("{:.2e}", history.original_tail(100)), "6.08e-5");
+    let model = model.transformer();
+    for i in 0..3 {
+        let map = attention_map(&model, 0, i).unwrap();
+        assert_summary(&format!("attention map {i}"), &reference[format!("attention_map{i}")], &values(&map), 1e-3);
+        svd_close(&format!("attention map {i}"), &map, &reference[format!("svd{i}")], 1e-3);
+    }
+}
+
+#[test]
+fn cell_6() {
+    let reference = reference(6);
+    let (model, _) = trained(runs(6).remove(0), &reference, 1e-3);
+    let model = model.transformer();
+    let sequences = generate_each(model.law(), 1e-10).unwrap();
+    let expected: Vec<u16> = reference["examples"]["first"].as_array().unwrap().iter().flat_map(floats).map(|t| t as u16).collect();
+    assert_eq!(sequences.tokens[..expected.len()], expected);
+    let examples = sequences.to_tensor();
+    assert_eq!(examples.size(), [50, 3]);
+    let basis = new_computation_basis(&model, &examples).unwrap();
+    for name in ["para_0_layer_0", "para_1_layer_0"] {
+        let seen = basis.get(name).unwrap().get(10).get(2);
+        assert_summary(name, &reference["new_basis"][name], &values(&seen), 1e-3);
+    }
+    let contribution = back_track(&model, &examples, 2).unwrap();
+    for module in 0..2 {
+        let ours = contribution.modules[0].get(module);
+        assert_summary("back_track", &reference["back_track"][format!("0_{module}")], &values(&ours), 1e-3);
+        let map = attention_map(&model, 0, module as usize).unwrap();
+        assert_summary("attention map", &reference[format!("attention_map{module}")], &values(&map), 1e-3);
+        svd_close("attention map", &map, &reference[format!("svd{module}")], 1e-3);
+    }
+    // together the modules get every example right, neither does alone
+    let wrong = |values: Vec<f64>| values.iter().filter(|&&v| v <= 0.0).count();
+    assert_eq!(wrong(contribution.by_attention(0, 0, Method::Group).unwrap()), 0);
+    assert!((0..2).all(|module| wrong(contribution.by_attention(0, module, Method::Solo).unwrap()) > 0));
+}
+
+#[test]
+fn cell_7_with_the_published_losses() {
+    let reference = reference(7);
+    let mut runs = runs(7);
+    let (full, low) = (runs.remove(1), runs.remove(0));
+    let (low, history) = trained(low, &reference, 1e-3);
+    assert_eq!(format!("{:.7}", history.original_tail(100)), "0.0446970");
+    let low = low.low_rank();
+    assert_summary("gram of W_U", &reference["gram_U"], &values(&gram(&low.w_u()).unwrap()), 1e-3);
+    let examples = generate_each(low.law(), 1e-3).unwrap().to_tensor();
+    assert_eq!(examples.size(), [100, 3]);
+    let contexts = low.context_rows(&examples).unwrap();
+    let w_e = low.w_e().index_select(0, &contexts);
+    assert_summary("gram of W_E", &reference["gram_E"], &values(&gram(&w_e).unwrap()), 1e-3);
+    let cosine = cosine_similarity(&w_e, &low.w_u()).unwrap();
+    let right = cosine.gather(1, &examples.select(1, 2).unsqueeze(1), false);
+    assert_summary("cosine", &reference["cosine_right_token"], &values(&right.squeeze_dim(1)), 1e-3);
+
+    let (full, history) = trained(full, &reference, 1e-3);
+    assert_eq!(format!("{:.6}", history.original_tail(100)), "0.197886");
+    let full = full.transformer();
+    assert_summary("gram of W_U", &reference["t.gram_U"], &values(&gram(&full.w_u()).unwrap()), 1e-3);
+    let outputs = full.forward_with_activations(&examples).unwrap().get("res_after_mlp_layer_0").unwrap();
+    let a = outputs.select(1, 2).index_select(0, &contexts);
+    assert_summary("gram of A", &reference["t.gram_A_original"], &values(&gram(&a).unwrap()), 1e-3);
+}
+
+#[test]
+fn cell_8() {
+    let reference = reference(8);
+    let (n_vocab, d) = (10, 5);
+    let mut rng = TorchRng::new(666);
+    for dim in d..=n_vocab {
+        let expected = &reference["dims"][dim.to_string()];
+        let mut directions = Tensor::new();
+        for (aligned, name) in [(true, "axis_aligned"), (false, "non_axis_aligned")] {
+            for (rep, expected) in floats(&expected[name]).into_iter().enumerate() {
+                let (pi, w) = gen_d_law(&[10, 10], n_vocab, dim, aligned, 1.0, 0.1, &mut rng).unwrap();
+                directions = rank_d_part(&w.to_tensor(), d).unwrap();
+                let mut model = LowRank::new(d, n_vocab, 3, &pi, &mut rng).unwrap();
+                let data = generate_data(512, 5000, &pi, 3, &mut rng).unwrap();
+                let seed = ((rep + 1) * (dim + 1)) as u64;
+                train(&mut model, &data, &TrainOptions { seed, progress: false, ..Default::default() }).unwrap();
+                rng = TorchRng::after_training(seed);
+                let distance = projector_distance(&directions, &model.w_u()).unwrap();
+                check(&format!("rank {dim}, {name}, repetition {rep}"), distance, expected, 1e-3);
+            }
+        }
+        let mut mean = 0.0;
+        for _ in 0..30 {
+            let q = Tensor::from_slice(&rng.randn(n_vocab * d)).view([n_vocab as i64, d as i64]);
+            mean += projector_distance(&q, &directions).unwrap() / 30.0;
+        }
+        check(&format!("rank {dim}, random"), mean, expected["random_mean"].as_f64().unwrap(), 1e-4);
+    }
+}
+
+#[test]
+fn cell_9() {
+    let reference = reference(9);
+    let (model, _) = trained(runs(9).remove(0), &reference, 1e-3);
+    let model = model.low_rank();
+    let (w_e, w_u) = (model.w_e(), model.w_u());
+    let expected = |name: &str| reference[name].as_f64().unwrap();
+    let wut = w_u.transpose(0, 1);
+    check("aligned", model.compute_div().unwrap(), expected("div_trained_aligned_rows"), 1e-3);
+    let original = divergence(&w_e.matmul(&wut), model.law()).unwrap();
+    check("original's rows", original, expected("div_trained_original_rows"), 1e-3);
+    let second = second_order_optimum(&w_u, model.law()).unwrap().matmul(&wut);
+    check("second order", divergence(&second, model.law()).unwrap(), expected("div_second_order"), 1e-3);
+    let least = least_squares_fit(model.law(), 5).unwrap();
+    check("least squares", divergence(&least, model.law()).unwrap(), expected("div_least_squares"), 1e-3);
+}
