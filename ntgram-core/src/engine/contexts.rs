@@ -1,0 +1,201 @@
+//! The contexts of a data set, and the grouping of each batch by context.
+//!
+//! A context is a pair of tokens (first, second) = (x_0, x_1); x_2 is the target. Contexts that occur anywhere in the data are
+//! numbered by second token, then by first, so that a range of them touches few second tokens.
+
+use std::ops::Range;
+
+/// Pairs side by side in one vector of the unembedding.
+pub(super) const BLOCK: usize = 16;
+
+/// Every context of a data set, and every sample in the order in which training visits it.
+#[derive(Debug)]
+pub(super) struct Samples {
+    /// x_0 of each context.
+    pub(super) first: Vec<u16>,
+    /// x_1 of each context; ascending.
+    pub(super) second: Vec<u16>,
+    /// `context << target_bits | target`, one for each visited sample.
+    pub(super) keys: Vec<u32>,
+    /// Bits that a target takes in a key.
+    pub(super) target_bits: u32,
+    /// Vocabulary size `N`.
+    pub(super) n_vocab: usize,
+}
+
+impl Samples {
+    /// `tokens (M, 3)`, all below `n_vocab`; `order`: the rows in the order in which they are visited; `keep(a, b)`: whether to list
+    /// the context (a, b) even if it does not occur.
+    pub(super) fn new(
+        tokens: &[u16],
+        order: &[u32],
+        n_vocab: usize,
+        threads: usize,
+        keep: impl Fn(usize, usize) -> bool,
+    ) -> Self {
+        let target_bits = n_vocab.next_power_of_two().trailing_zeros();
+        // Ids by (second, first): first mark what occurs, then number it.
+        let mut ids = vec![0u32; n_vocab * n_vocab];
+        let (triples, _) = tokens.as_chunks::<3>();
+        for &[a, b, _] in triples {
+            ids[b as usize * n_vocab + a as usize] = 1;
+        }
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for b in 0..n_vocab {
+            for a in 0..n_vocab {
+                let id = &mut ids[b * n_vocab + a];
+                if *id == 1 || keep(a, b) {
+                    *id = first.len() as u32;
+                    first.push(a as u16);
+                    second.push(b as u16);
+                }
+            }
+        }
+        let mut keys = vec![0u32; order.len()];
+        let share = order.len().div_ceil(threads.max(1)).max(1);
+        let fill = |keys: &mut [u32], order: &[u32]| {
+            for (key, &row) in keys.iter_mut().zip(order) {
+                let [a, b, target] = triples[row as usize];
+                *key = ids[b as usize * n_vocab + a as usize] << target_bits | target as u32;
+            }
+        };
+        std::thread::scope(|scope| {
+            let mut shares = keys.chunks_mut(share).zip(order.chunks(share));
+            let mine = shares.next();
+            for (keys, order) in shares {
+                scope.spawn(move || fill(keys, order));
+            }
+            if let Some((keys, order)) = mine {
+                fill(keys, order);
+            }
+        });
+        Self { first, second, keys, target_bits, n_vocab }
+    }
+
+    /// Number of contexts.
+    pub(super) fn contexts(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Splits the contexts into at most `parts` ranges with about as many samples each; with `whole_runs`, only between
+    /// two second tokens.
+    pub(super) fn split(&self, parts: usize, whole_runs: bool) -> Vec<Range<usize>> {
+        let mut weight = vec![0usize; self.contexts()];
+        for &key in &self.keys {
+            weight[(key >> self.target_bits) as usize] += 1;
+        }
+        let mut ranges = Vec::new();
+        let (mut start, mut sum) = (0, 0);
+        for (c, weight) in weight.into_iter().enumerate() {
+            sum += weight;
+            let boundary = !whole_runs || c + 1 == self.contexts() || self.second[c] != self.second[c + 1];
+            if boundary && sum * parts >= self.keys.len() * (ranges.len() + 1) && ranges.len() + 1 < parts {
+                ranges.push(start..c + 1);
+                start = c + 1;
+            }
+        }
+        ranges.push(start..self.contexts());
+        ranges.retain(|r| !r.is_empty());
+        ranges
+    }
+}
+
+/// One batch's samples in a range of contexts, grouped. A *pair* is a context that is worked on in this batch.
+#[derive(Debug)]
+pub(super) struct Groups {
+    /// The contexts of this part.
+    range: Range<usize>,
+    /// Whether every context of the range is a pair in every batch, so that the list of pairs never changes.
+    pub(super) fixed: bool,
+    /// The pairs: context minus `range.start`, ascending.
+    pub(super) pairs: Vec<u32>,
+    /// Samples of each pair, padded with zeros to whole blocks.
+    pub(super) counts: Vec<f32>,
+    /// Fixed pairs: samples by (block of pairs, target, pair in block).
+    pub(super) table: Vec<f32>,
+    /// Listed pairs: the samples of pair `p` have the targets `targets[starts[p]..starts[p + 1]]`.
+    pub(super) starts: Vec<u32>,
+    /// Listed pairs: targets, sorted by pair.
+    pub(super) targets: Vec<u16>,
+    /// Listed pairs: samples, then next free place in `targets`, by context.
+    cursor: Vec<u32>,
+}
+
+impl Groups {
+    /// For batches of `batch_size` samples over `samples`; `range` is what this part works on.
+    pub(super) fn new(samples: &Samples, range: Range<usize>, batch_size: usize) -> Self {
+        let len = range.len();
+        let fixed = len <= 2 * batch_size && len * samples.n_vocab <= 1 << 14;
+        let blocks = len.min(batch_size.max(if fixed { len } else { 0 })).div_ceil(BLOCK);
+        Self {
+            range,
+            fixed,
+            pairs: if fixed { (0..len as u32).collect() } else { Vec::new() },
+            counts: vec![0.0; blocks * BLOCK],
+            table: if fixed { vec![0.0; blocks * BLOCK * samples.n_vocab] } else { Vec::new() },
+            starts: Vec::new(),
+            targets: Vec::new(),
+            cursor: if fixed { Vec::new() } else { vec![0; len] },
+        }
+    }
+
+    /// The most pairs that a batch can have, rounded up to whole blocks.
+    pub(super) fn capacity(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Groups the batch that consists of the samples `batch`.
+    pub(super) fn fill(&mut self, samples: &Samples, batch: Range<usize>) {
+        let keys = &samples.keys[batch];
+        let (bits, mask) = (samples.target_bits, (1u32 << samples.target_bits) - 1);
+        let (start, len) = (self.range.start as u32, self.range.len() as u32);
+        if self.fixed {
+            let stride = (BLOCK * samples.n_vocab) as u32;
+            self.table.fill(0.0);
+            for key in keys {
+                let context = (key >> bits).wrapping_sub(start);
+                if context < len {
+                    let block = context / BLOCK as u32;
+                    self.table[(block * stride + (key & mask) * BLOCK as u32 + context % BLOCK as u32) as usize] += 1.0;
+                }
+            }
+            for (counts, table) in self.counts.chunks_exact_mut(BLOCK).zip(self.table.chunks_exact(stride as usize)) {
+                let mut sums = [0.0; BLOCK];
+                for row in table.as_chunks::<BLOCK>().0 {
+                    for (sum, x) in sums.iter_mut().zip(row) {
+                        *sum += x;
+                    }
+                }
+                counts.copy_from_slice(&sums);
+            }
+            return;
+        }
+        self.cursor.fill(0);
+        for key in keys {
+            if let Some(count) = self.cursor.get_mut((key >> bits).wrapping_sub(start) as usize) {
+                *count += 1;
+            }
+        }
+        self.pairs.clear();
+        self.starts.clear();
+        self.counts.fill(0.0);
+        let mut placed = 0;
+        for (context, cursor) in self.cursor.iter_mut().enumerate() {
+            if *cursor > 0 {
+                self.counts[self.pairs.len()] = *cursor as f32;
+                self.pairs.push(context as u32);
+                self.starts.push(placed);
+                placed += std::mem::replace(cursor, placed);
+            }
+        }
+        self.starts.push(placed);
+        self.targets.clear();
+        self.targets.resize(placed as usize, 0);
+        for key in keys {
+            if let Some(cursor) = self.cursor.get_mut((key >> bits).wrapping_sub(start) as usize) {
+                self.targets[*cursor as usize] = (key & mask) as u16;
+                *cursor += 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where the Transformer's parameters lie inside the engine.
+//!
+//! Rows of embeddings are padded to `stride`, a multiple of 8. Attention weights have heads last: all heads of all modules of a
+//! layer side by side, padded to `lanes`, so that one vector operation serves 8 heads. MLP weights are transposed, (in, out padded).
+//! Padding is zero and stays zero: its gradient is zero.
+
+use crate::models::config::{Freeze, TransformerConfig};
+use std::ops::Range;
+
+/// Vectors of this many floats are the unit of padding.
+pub(super) const PAD: usize = 8;
+
+/// One layer's attention weights; `h` is a head of any module.
+#[derive(Debug, Clone)]
+pub(super) struct LayerSlots {
+    /// `W_Q[t, e]` of head `h` at `(t d + e) lanes + h`.
+    pub(super) w_q: Range<usize>,
+    /// `W_K[t, e]`, likewise.
+    pub(super) w_k: Range<usize>,
+    /// `W_V[t, e]`, likewise.
+    pub(super) w_v: Range<usize>,
+    /// `W_O[c, t]` of head `h` at `(c d_head + t) lanes + h`.
+    pub(super) w_o: Range<usize>,
+}
+
+/// One linear map of an MLP.
+#[derive(Debug, Clone)]
+pub(super) struct LinearSlots {
+    /// Inputs and outputs.
+    pub(super) n_in: usize,
+    pub(super) n_out: usize,
+    /// Outputs, padded.
+    pub(super) stride: usize,
+    /// Transposed weight (n_in, stride).
+    pub(super) weight: Range<usize>,
+    /// Bias (stride), empty where there is none.
+    pub(super) bias: Range<usize>,
+}
+
+/// Offsets of everything, and the way from the canonical list.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// `d`, and `d` rounded up to whole vectors.
+    pub(super) d: usize,
+    pub(super) stride: usize,
+    /// Heads of all modules of a layer, and the same rounded up to whole vectors.
+    pub(super) heads: usize,
+    pub(super) lanes: usize,
+    /// Coordinates of one head.
+    pub(super) d_head: usize,
+    pub(super) n_vocab: usize,
+    /// `W_E (N, stride)`.
+    pub(super) w_e: Range<usize>,
+    /// `P (T, stride)`.
+    pub(super) pos: Range<usize>,
+    pub(super) layers: Vec<LayerSlots>,
+    /// For each layer, its MLP's maps; empty where there is none.
+    pub(super) mlps: Vec<Vec<LinearSlots>>,
+    /// `W_U (N, stride)`.
+    pub(super) w_u: Range<usize>,
+    /// Number of floats.
+    pub(super) len: usize,
+    /// The place of each parameter of the canonical list.
+    pub(super) places: Vec<u32>,
+    /// What training moves.
+    pub(super) trained: Vec<Range<usize>>,
+}
+
+/// Rounds up to whole vectors.
+pub(super) fn padded(len: usize) -> usize {
+    len.next_multiple_of(PAD)
+}
+
+impl Layout {
+    pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
+        let (d, n_vocab) = (config.d_model, config.n_vocab);
+        let (stride, heads) = (padded(d), config.parallel_heads * config.n_heads);
+        let (lanes, d_head) = (padded(heads), d / config.n_heads);
+        let mut len = 0;
+        let mut take = |size: usize| {
+            len += size;
+            len - size..len
+        };
+        let w_e = take(n_vocab * stride);
+        let pos = take(config.context_window * stride);
+        let layers: Vec<_> = (0..config.n_layers)
+            .map(|_| {
+                let size = d * d_head * lanes;
+                LayerSlots { w_q: take(size), w_k: take(size), w_v: take(size), w_o: take(size) }
+            })
+            .collect();
+        let mut mlps = vec![Vec::new(); config.n_layers];
+        if config.has_mlp() {
+            for mlp in &mut mlps {
+                for k in 0..=config.depth {
+                    let n_in = if k == 0 { d } else { config.width };
+                    let n_out = if k == config.depth { d } else { config.width };
+                    let stride = padded(n_out);
+                    let bias_len = if k == config.depth { 0 } else { stride };
+                    mlp.push(LinearSlots { n_in, n_out, stride, weight: take(n_in * stride), bias: take(bias_len) });
+                }
+            }
+        }
+        let w_u = take(n_vocab * stride);
+
+        // Same order as `TransformerConfig::parameters`.
+        let mut places = Vec::new();
+        let rows =
+            |start: usize, n: usize| (0..n).flat_map(move |r| (0..d).map(move |c| (start + r * stride + c) as u32));
+        places.extend(rows(w_e.start, n_vocab));
+        places.extend(rows(pos.start, config.context_window));
+        for layer in &layers {
+            for module in 0..config.parallel_heads {
+                let head = |row: usize| (module * config.n_heads + row / d_head, row % d_head);
+                for slot in [&layer.w_q, &layer.w_k, &layer.w_v] {
+                    for row in 0..d {
+                        let (h, t) = head(row);
+                        places.extend((0..d).map(|e| (slot.start + (t * d + e) * lanes + h) as u32));
+                    }
+                }
+                for c in 0..d {
+                    places.extend((0..d).map(|column| {
+                        let (h, t) = head(column);
+                        (layer.w_o.start + (c * d_head + t) * lanes + h) as u32
+                    }));
+                }
+            }
+        }
+        for map in mlps.iter().flatten() {
+            for out in 0..map.n_out {
+                places.extend((0..map.n_in).map(|i| (map.weight.start + i * map.stride + out) as u32));
+            }
+            if !map.bias.is_empty() {
+                places.extend((0..map.n_out).map(|out| (map.bias.start + out) as u32));
+            }
+        }
+        places.extend(rows(w_u.start, n_vocab));
+
+        let mut trained: Vec<Range<usize>> = Vec::new();
+        let mut train = |range: Range<usize>, frozen: bool| match trained.last_mut() {
+            _ if frozen || range.is_empty() => {}
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => trained.push(range),
+        };
+        train(w_e.clone(), freeze.freeze_e);
+        train(pos.clone(), freeze.freeze_pos);
+        for layer in &layers {
+            train(layer.w_q.start..layer.w_v.end, freeze.freeze_qkv);
+            train(layer.w_o.clone(), freeze.freeze_o);
+        }
+        for map in mlps.iter().flatten() {
+            train(map.weight.start..map.bias.end, false);
+        }
+        train(w_u.clone(), freeze.freeze_u);
+        Self { d, stride, heads, lanes, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, places, trained }
+    }
+
+    /// From the canonical list to the engine's places.
+    pub(super) fn pack(&self, canonical: &[f32], packed: &mut [f32]) {
+        for (&place, &x) in self.places.iter().zip(canonical) {
+            packed[place as usize] = x;
+        }
+    }
+
+    /// From the engine's places to the canonical list.
+    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
+        self.places.iter().map(|&place| packed[place as usize]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_parameter_has_its_own_place() {
+        let config = TransformerConfig {
+            d_model: 6,
+            n_vocab: 7,
+            n_layers: 2,
+            width: 3,
+            depth: 2,
+            parallel_heads: 5,
+            n_heads: 2,
+            ..Default::default()
+        };
+        let layout = Layout::new(&config, &Freeze::default());
+        let total: usize = config.parameters().iter().map(|p| p.len()).sum();
+        assert_eq!(layout.places.len(), total);
+        let canonical: Vec<f32> = (1..=total).map(|k| k as f32).collect();
+        let mut packed = vec![0.0; layout.len];
+        layout.pack(&canonical, &mut packed);
+        assert_eq!(packed.iter().filter(|&&x| x != 0.0).count(), total);
+        assert_eq!(layout.unpack(&packed), canonical);
+    }
+}

@@ -1,0 +1,501 @@
+//! Training in circuit space: hand-derived gradients on plain slices, no tensors.
+//!
+//! Covers trigrams with a window of 3 ([`supports`]): position 1 alone is scored, so a batch is a set of pairs of tokens, each with
+//! the targets that followed it. Exact: the same gradients as autograd's up to rounding. How it is split:
+//!
+//! - `contexts` numbers the pairs that occur and groups each batch by pair;
+//! - `circuits` and `attention` are the Transformer's layers, as tables over tokens; `mlp` and `layer_norm` likewise;
+//! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
+//! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
+//!   the parts, and the order in which their gradients are added, depend on the problem only, so the result does not depend on the threads;
+//! - `adam` is the optimiser; `simd` the vectors, chosen for the processor at run time.
+//!
+//! Nothing here is random, and nothing fails after [`Trainer::new`].
+
+mod adam;
+mod attention;
+mod circuits;
+mod contexts;
+mod gemm;
+mod layer_norm;
+mod layout;
+mod loss;
+mod low_rank;
+mod math;
+mod mlp;
+mod pool;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod transformer;
+mod unembed;
+
+use crate::error::{Error, Result};
+use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
+use adam::Factors;
+use contexts::Samples;
+use layout::Layout;
+use math::Buffer;
+use pool::Pool;
+use simd::{Detected, Isa, Job, dispatch};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use unembed::{Shape, Tally};
+
+/// The model that is trained.
+#[derive(Debug, Clone, Copy)]
+pub enum Model<'a> {
+    /// Attention-only Transformer, with or without MLPs.
+    Transformer(&'a TransformerConfig),
+    /// Context table times unembedding.
+    LowRank(&'a LowRankConfig),
+}
+
+/// What is trained, on what, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// The model's sizes.
+    pub model: Model<'a>,
+    /// What is not trained.
+    pub freeze: Freeze,
+    /// The law's last table `pi_2 (N, N, N)`, row-major: `pi_2[x_0, x_1, k]`.
+    pub law: &'a [f32],
+    /// Entropy of the law (nats), subtracted from the reported loss.
+    pub entropy: f64,
+    /// The sequences, `(M, 3)` row-major.
+    pub tokens: &'a [u16],
+    /// Rows of `tokens` in the order in which training visits them.
+    pub order: &'a [u32],
+    /// Samples of a batch; the last batch takes what is left.
+    pub batch_size: usize,
+    /// Next-token loss, or else full divergence to the law.
+    pub next_token: bool,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// Threads to work with, at least 1. The result does not depend on it.
+    pub threads: usize,
+}
+
+/// Adam's moments, in the order of the model's parameter list; 0 where a parameter is frozen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdamState {
+    /// First moments.
+    pub m: Vec<f32>,
+    /// Second moments.
+    pub v: Vec<f32>,
+    /// Steps done so far.
+    pub steps: u64,
+}
+
+/// What one step reports of its batch, before the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss minus the law's entropy, nats.
+    pub loss: f64,
+    /// Share of samples whose next token has the largest logit.
+    pub accuracy: f64,
+}
+
+/// Whether the engine can train `model` on sequences of `sequence_len` tokens from a law of order `law_order`.
+pub fn supports(model: Model, sequence_len: usize, law_order: usize) -> bool {
+    let (sizes_fit, n_vocab) = match model {
+        Model::Transformer(c) => (c.check().is_ok() && c.context_window == 3, c.n_vocab),
+        Model::LowRank(c) => (c.check().is_ok() && c.context_window == 3 && c.order == 3, c.n_vocab),
+    };
+    // A context and a target share 32 bits.
+    let keys_fit = n_vocab <= 1024;
+    sizes_fit && keys_fit && sequence_len == 3 && law_order == 3
+}
+
+/// A range of contexts and all that is needed to work on it.
+#[derive(Debug)]
+enum Part {
+    Transformer(Box<transformer::Part>),
+    LowRank(Box<low_rank::Part>),
+}
+
+/// What is to be done in a step.
+#[derive(Debug, Clone)]
+struct Command {
+    batch: Range<usize>,
+    /// Whether low-rank parts move their rows.
+    update: Option<Factors>,
+}
+
+/// What all threads see.
+#[derive(Debug)]
+struct Shared {
+    level: Detected,
+    samples: Samples,
+    /// Parameters that all parts read, in the engine's layout: all of a Transformer's, `W_U` of a low-rank model.
+    params: RwLock<Buffer>,
+    parts: Vec<Mutex<(Part, Tally)>>,
+    command: RwLock<Command>,
+    threads: usize,
+}
+
+/// One step of one part.
+struct PartStep<'a> {
+    part: &'a mut Part,
+    params: &'a [f32],
+    samples: &'a Samples,
+    command: Command,
+}
+
+impl Job for PartStep<'_> {
+    type Output = Tally;
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Tally {
+        match self.part {
+            Part::Transformer(part) => part.gradient::<I>(self.params, self.samples, self.command.batch),
+            Part::LowRank(part) => {
+                let tally = part.gradient::<I>(self.params, self.samples, self.command.batch);
+                if let Some(factors) = self.command.update {
+                    part.update::<I>(factors);
+                }
+                tally
+            }
+        }
+    }
+}
+
+/// Adam on the shared parameters.
+struct Update<'a> {
+    params: &'a mut [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+    grad: &'a [f32],
+    trained: &'a [Range<usize>],
+    factors: Factors,
+}
+
+impl Job for Update<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        for range in self.trained {
+            let [p, m, v] = [&mut *self.params, &mut *self.m, &mut *self.v].map(|x| &mut x[range.clone()]);
+            adam::step::<I>(p, m, v, &self.grad[range.clone()], self.factors);
+        }
+    }
+}
+
+/// A lock's value; a thread that panicked while holding it ends this one too.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no worker panics")
+}
+
+impl Shared {
+    /// Works on the parts of thread `thread`.
+    fn work(&self, thread: usize) {
+        let command = self.command.read().expect("no worker panics").clone();
+        let params = self.params.read().expect("no worker panics");
+        for part in self.parts.iter().skip(thread).step_by(self.threads) {
+            let (part, tally) = &mut *locked(part);
+            let step = PartStep { part, params: &params, samples: &self.samples, command: command.clone() };
+            *tally = dispatch(self.level, step);
+        }
+    }
+}
+
+/// How the canonical parameter list lies in the engine.
+#[derive(Debug)]
+enum Place {
+    Transformer(Arc<Layout>),
+    /// The list as it was given: contexts that never occur stay as they are.
+    LowRank {
+        shape: Shape,
+        initial: Vec<f32>,
+        freeze_e: bool,
+    },
+}
+
+/// A training under way.
+#[derive(Debug)]
+pub struct Trainer {
+    shared: Arc<Shared>,
+    pool: Option<Pool>,
+    place: Place,
+    /// Moments and gradient of the shared parameters.
+    m: Buffer,
+    v: Buffer,
+    grad: Buffer,
+    /// What of the shared parameters is trained.
+    trained: Vec<Range<usize>>,
+    entropy: f64,
+    batch_size: usize,
+    lr: f64,
+    steps: u64,
+    /// Next sample to visit.
+    position: usize,
+}
+
+/// Parts of a problem: more than one only where a step is long enough that threads pay.
+fn part_count(problem: &Problem) -> usize {
+    let (n, width) = match problem.model {
+        Model::Transformer(c) => (c.n_vocab, c.d_model * (1 + c.n_layers * c.parallel_heads / 4)),
+        Model::LowRank(c) => (c.n_vocab, c.d_model),
+    };
+    let pairs = problem.batch_size.min(n * n);
+    if pairs * n * width >= 1 << 17 { 2 } else { 1 }
+}
+
+impl Trainer {
+    /// Prepares a training from `params`, in the order of the model's parameter list. `adam`: moments to go on from.
+    ///
+    /// # Errors
+    /// An argument that does not fit the model; [`supports`] says which models are possible. Nothing was done then.
+    pub fn new(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<Self> {
+        check(problem, params, adam)?;
+        Self::with(problem, params, adam, Detected::best(), part_count(problem))
+    }
+
+    /// [`Trainer::new`] for a checked problem, on given instructions and with a given number of parts.
+    fn with(
+        problem: &Problem,
+        params: &[f32],
+        adam: Option<&AdamState>,
+        level: Detected,
+        n_parts: usize,
+    ) -> Result<Self> {
+        let zeros;
+        let (start_m, start_v, steps) = match adam {
+            Some(state) => (&state.m[..], &state.v[..], state.steps),
+            None => {
+                zeros = vec![0.0; params.len()];
+                (&zeros[..], &zeros[..], 0)
+            }
+        };
+        let threads = problem.threads.max(1);
+        let law = (!problem.next_token).then_some(problem.law);
+        let (samples, parts, place, [shared, m, v], trained);
+        match problem.model {
+            Model::Transformer(config) => {
+                let layout = Arc::new(Layout::new(config, &problem.freeze));
+                samples = Samples::new(problem.tokens, problem.order, config.n_vocab, threads, |_, _| false);
+                let new = |range| {
+                    transformer::Part::new(Arc::clone(&layout), config.skips, &samples, range, problem.batch_size, law)
+                };
+                parts = samples
+                    .split(n_parts, true)
+                    .into_iter()
+                    .map(|r| Part::Transformer(Box::new(new(r))))
+                    .collect::<Vec<_>>();
+                [shared, m, v] = [params, start_m, start_v].map(|list| {
+                    let mut packed = Buffer::new(layout.len);
+                    layout.pack(list, &mut packed);
+                    packed
+                });
+                trained = layout.trained.clone();
+                place = Place::Transformer(layout);
+            }
+            Model::LowRank(config) => {
+                let (n, d) = (config.n_vocab, config.d_model);
+                let shape = Shape { n, d, stride: layout::padded(d) };
+                let row = |a: usize, b: usize| (a + n * b) * d..(a + n * b + 1) * d;
+                let moves = |a, b| [start_m, start_v].iter().any(|x| x[row(a, b)].iter().any(|&x| x != 0.0));
+                samples = Samples::new(problem.tokens, problem.order, n, threads, |a, b| adam.is_some() && moves(a, b));
+                parts = samples
+                    .split(n_parts, false)
+                    .into_iter()
+                    .map(|range| {
+                        let mut part = low_rank::Part::new(shape, &samples, range.clone(), problem.batch_size, law);
+                        for (local, c) in range.enumerate() {
+                            let (a, b) = (samples.first[c] as usize, samples.second[c] as usize);
+                            let lists = [(&mut part.table, params), (&mut part.m, start_m), (&mut part.v, start_v)];
+                            for (to, list) in lists {
+                                to[local * shape.stride..][..d].copy_from_slice(&list[row(a, b)]);
+                            }
+                        }
+                        Part::LowRank(Box::new(part))
+                    })
+                    .collect();
+                [shared, m, v] = [params, start_m, start_v].map(|list| {
+                    let mut packed = Buffer::new(n * shape.stride);
+                    for (to, from) in packed.chunks_exact_mut(shape.stride).zip(list[n * n * d..].chunks_exact(d)) {
+                        to[..d].copy_from_slice(from);
+                    }
+                    packed
+                });
+                trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
+                place = Place::LowRank { shape, initial: params.to_vec(), freeze_e: problem.freeze.freeze_e };
+            }
+        };
+        let threads = threads.min(parts.len());
+        let shared = Arc::new(Shared {
+            level,
+            samples,
+            params: RwLock::new(shared),
+            parts: parts.into_iter().map(|part| Mutex::new((part, Tally::default()))).collect(),
+            command: RwLock::new(Command { batch: 0..0, update: None }),
+            threads,
+        });
+        let pool =
+            if threads > 1 {
+                let theirs = Arc::clone(&shared);
+                let pool = Pool::new(threads - 1, move |thread| theirs.work(thread));
+                Some(pool.map_err(|e| {
+                    Error::argument("threads", problem.threads, format!("no thread could be started: {e}"))
+                })?)
+            } else {
+                None
+            };
+        let grad = Buffer::new(m.len());
+        Ok(Self {
+            shared,
+            pool,
+            place,
+            m,
+            v,
+            grad,
+            trained,
+            entropy: problem.entropy,
+            batch_size: problem.batch_size,
+            lr: problem.lr,
+            steps,
+            position: 0,
+        })
+    }
+
+    /// Batches that are left.
+    pub fn remaining(&self) -> usize {
+        (self.shared.samples.keys.len() - self.position).div_ceil(self.batch_size)
+    }
+
+    /// One Adam step on the next batch; `None` when every sequence has been visited.
+    pub fn step(&mut self) -> Option<StepOutcome> {
+        let batch = self.next_batch()?;
+        self.steps += 1;
+        let factors = Factors::new(self.lr, self.steps);
+        let frozen_rows = matches!(self.place, Place::LowRank { freeze_e: true, .. });
+        let outcome = self.work(batch.clone(), (!frozen_rows).then_some(factors));
+        let mut params = self.shared.params.write().expect("no worker panics");
+        let (m, v) = (&mut self.m, &mut self.v);
+        let update = Update { params: &mut params, m, v, grad: &self.grad, trained: &self.trained, factors };
+        dispatch(self.shared.level, update);
+        self.position = batch.end;
+        Some(outcome)
+    }
+
+    /// The next batch's outcome and gradients in the order of the model's parameter list, without a step (frozen parameters' too).
+    pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
+        let batch = self.next_batch()?;
+        let outcome = self.work(batch, None);
+        Some((outcome, self.collect(&self.grad, |part| &part.d_table, 0.0)))
+    }
+
+    /// The parameters, in the order of the model's parameter list.
+    pub fn params(&self) -> Vec<f32> {
+        let shared = self.shared.params.read().expect("no worker panics");
+        self.collect(&shared, |part| &part.table, 1.0)
+    }
+
+    /// Adam's state, to go on from.
+    pub fn adam(&self) -> AdamState {
+        let m = self.collect(&self.m, |part| &part.m, 0.0);
+        let v = self.collect(&self.v, |part| &part.v, 0.0);
+        AdamState { m, v, steps: self.steps }
+    }
+
+    /// Samples of the next batch.
+    fn next_batch(&self) -> Option<Range<usize>> {
+        let end = self.shared.samples.keys.len().min(self.position.saturating_add(self.batch_size));
+        (self.position < end).then_some(self.position..end)
+    }
+
+    /// Runs all parts on `batch` and adds their gradients, in order, into `self.grad`.
+    fn work(&mut self, batch: Range<usize>, update: Option<Factors>) -> StepOutcome {
+        let size = batch.len() as f64;
+        *self.shared.command.write().unwrap_or_else(PoisonError::into_inner) = Command { batch, update };
+        match &self.pool {
+            Some(pool) => pool.run(|| self.shared.work(0)),
+            None => self.shared.work(0),
+        }
+        let mut total = Tally::default();
+        for (k, part) in self.shared.parts.iter().enumerate() {
+            let (part, tally) = &*locked(part);
+            total.loss += tally.loss;
+            total.correct += tally.correct;
+            let grad = match part {
+                Part::Transformer(part) => &part.grad,
+                Part::LowRank(part) => &part.grad,
+            };
+            if k == 0 {
+                self.grad.copy_from_slice(grad);
+            } else {
+                for (sum, x) in self.grad.iter_mut().zip(&**grad) {
+                    *sum += x;
+                }
+            }
+        }
+        StepOutcome { loss: total.loss / size - self.entropy, accuracy: total.correct / size }
+    }
+
+    /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
+    /// occur are `unseen` times their initial values.
+    fn collect(&self, shared: &[f32], table: impl Fn(&low_rank::Part) -> &Buffer, unseen: f32) -> Vec<f32> {
+        match &self.place {
+            Place::Transformer(layout) => layout.unpack(shared),
+            Place::LowRank { shape: Shape { n, d, stride }, initial, .. } => {
+                let mut list: Vec<f32> = initial.iter().map(|x| x * unseen).collect();
+                for part in &self.shared.parts {
+                    let Part::LowRank(part) = &locked(part).0 else { continue };
+                    for (c, row) in part.range.clone().zip(table(part).chunks_exact(*stride)) {
+                        let (a, b) = (self.shared.samples.first[c] as usize, self.shared.samples.second[c] as usize);
+                        list[(a + n * b) * d..][..*d].copy_from_slice(&row[..*d]);
+                    }
+                }
+                for (to, from) in list[n * n * d..].chunks_exact_mut(*d).zip(shared.chunks_exact(*stride)) {
+                    to.copy_from_slice(&from[..*d]);
+                }
+                list
+            }
+        }
+    }
+}
+
+/// Checks that everything fits together.
+fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<()> {
+    let (n, list) = match problem.model {
+        Model::Transformer(c) => (c.n_vocab, c.parameters()),
+        Model::LowRank(c) => (c.n_vocab, c.parameters()),
+    };
+    if !supports(problem.model, 3, 3) {
+        let value = format!("{:?}", problem.model);
+        return Err(Error::argument(
+            "model",
+            value,
+            "the engine trains trigrams with a window of 3 and up to 1024 tokens",
+        ));
+    }
+    let total: usize = list.iter().map(|p| p.len()).sum();
+    let lengths =
+        [("params", params.len()), ("m", adam.map_or(total, |a| a.m.len())), ("v", adam.map_or(total, |a| a.v.len()))];
+    for (name, len) in lengths {
+        if len != total {
+            return Err(Error::argument(name, format!("of length {len}"), format!("the model has {total} parameters")));
+        }
+    }
+    if problem.law.len() != n * n * n {
+        let value = format!("of length {}", problem.law.len());
+        return Err(Error::argument("law", value, format!("it must have {n}³ entries")));
+    }
+    if !problem.tokens.len().is_multiple_of(3) {
+        let value = format!("of length {}", problem.tokens.len());
+        return Err(Error::argument("tokens", value, "its length must be a multiple of 3"));
+    }
+    if let Some(token) = problem.tokens.iter().find(|&&t| t as usize >= n) {
+        return Err(Error::argument("tokens", token, format!("a token must be below {n}")));
+    }
+    let rows = problem.tokens.len() / 3;
+    if let Some(row) = problem.order.iter().find(|&&r| r as usize >= rows) {
+        return Err(Error::argument("order", row, format!("there are {rows} sequences")));
+    }
+    if problem.order.is_empty() {
+        return Err(Error::argument("order", "empty", "there must be at least one sequence"));
+    }
+    if problem.batch_size == 0 {
+        return Err(Error::argument("batch_size", 0, "it must be at least 1"));
+    }
+    Ok(())
+}

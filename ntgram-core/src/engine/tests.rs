@@ -1,0 +1,502 @@
+//! The engine against a plain implementation: one sample at a time, double precision, every operation on a tape.
+
+use super::*;
+use crate::models::config::Skips;
+use proptest::prelude::*;
+use std::cell::RefCell;
+
+/// A value and how it came about.
+#[derive(Clone, Copy)]
+struct Var<'t> {
+    tape: &'t Tape,
+    at: usize,
+    value: f64,
+}
+
+/// For each value, up to two values that it was made from, with derivatives.
+#[derive(Default)]
+struct Tape(RefCell<Vec<[(usize, f64); 2]>>);
+
+impl Tape {
+    fn push(&self, value: f64, parents: [(usize, f64); 2]) -> Var<'_> {
+        self.0.borrow_mut().push(parents);
+        Var { tape: self, at: self.0.borrow().len() - 1, value }
+    }
+
+    fn leaf(&self, value: f64) -> Var<'_> {
+        self.push(value, [(0, 0.0); 2])
+    }
+
+    fn gradient(&self, of: Var) -> Vec<f64> {
+        let nodes = self.0.borrow();
+        let mut grad = vec![0.0; nodes.len()];
+        grad[of.at] = 1.0;
+        for at in (0..=of.at).rev() {
+            for (parent, slope) in nodes[at] {
+                if slope != 0.0 {
+                    grad[parent] += grad[at] * slope;
+                }
+            }
+        }
+        grad
+    }
+}
+
+impl<'t> Var<'t> {
+    fn map(self, value: f64, slope: f64) -> Self {
+        self.tape.push(value, [(self.at, slope), (0, 0.0)])
+    }
+    fn exp(self) -> Self {
+        self.map(self.value.exp(), self.value.exp())
+    }
+    fn ln(self) -> Self {
+        self.map(self.value.ln(), 1.0 / self.value)
+    }
+    fn sqrt(self) -> Self {
+        let root = self.value.sqrt();
+        self.map(root, if root > 0.0 { 0.5 / root } else { 0.0 })
+    }
+    fn gelu(self) -> Self {
+        let x = self.value;
+        let (cdf, density) = (0.5 * (1.0 + erf(x / 2f64.sqrt())), (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt());
+        self.map(x * cdf, cdf + x * density)
+    }
+    fn plus(self, c: f64) -> Self {
+        self.map(self.value + c, 1.0)
+    }
+    fn times(self, c: f64) -> Self {
+        self.map(self.value * c, c)
+    }
+}
+
+impl std::ops::Add for Var<'_> {
+    type Output = Self;
+    fn add(self, o: Self) -> Self {
+        self.tape.push(self.value + o.value, [(self.at, 1.0), (o.at, 1.0)])
+    }
+}
+impl std::ops::Mul for Var<'_> {
+    type Output = Self;
+    fn mul(self, o: Self) -> Self {
+        self.tape.push(self.value * o.value, [(self.at, o.value), (o.at, self.value)])
+    }
+}
+impl std::ops::Div for Var<'_> {
+    type Output = Self;
+    fn div(self, o: Self) -> Self {
+        let y = self.value / o.value;
+        self.tape.push(y, [(self.at, 1.0 / o.value), (o.at, -y / o.value)])
+    }
+}
+
+/// Taylor series of erf; the arguments here are small.
+fn erf(x: f64) -> f64 {
+    let (mut term, mut sum) = (x, x);
+    for n in 1..200 {
+        term *= -x * x / n as f64;
+        sum += term / (2 * n + 1) as f64;
+    }
+    sum * 2.0 / std::f64::consts::PI.sqrt()
+}
+
+type Row<'t> = Vec<Var<'t>>;
+
+fn sum<'t>(terms: impl IntoIterator<Item = Var<'t>>) -> Var<'t> {
+    terms.into_iter().reduce(|a, b| a + b).expect("at least one term")
+}
+fn dot<'t>(a: &[Var<'t>], b: &[Var<'t>]) -> Var<'t> {
+    sum(a.iter().zip(b).map(|(&a, &b)| a * b))
+}
+/// `W x`, `W` (out, in) row-major.
+fn linear<'t>(w: &[Var<'t>], x: &[Var<'t>]) -> Row<'t> {
+    w.chunks(x.len()).map(|row| dot(row, x)).collect()
+}
+fn ln<'t>(x: &[Var<'t>]) -> Row<'t> {
+    let d = x.len() as f64;
+    let mean = sum(x.iter().copied()).times(1.0 / d);
+    let centred: Row = x.iter().map(|&x| x + mean.times(-1.0)).collect();
+    let std = dot(&centred, &centred).times(1.0 / d).sqrt().plus(1e-10);
+    centred.into_iter().map(|c| c / std).collect()
+}
+
+/// Logits of position 1 for tokens (a, b).
+fn logits<'t>(model: Model, tensors: &[&[Var<'t>]], a: usize, b: usize) -> Row<'t> {
+    match model {
+        Model::LowRank(c) => {
+            let context = a + c.n_vocab * b;
+            linear(tensors[1], &tensors[0][context * c.d_model..][..c.d_model])
+        }
+        Model::Transformer(c) => {
+            let d = c.d_model;
+            let mut res: Vec<Row> = [a, b].iter().map(|&t| tensors[0][t * d..][..d].to_vec()).collect();
+            let s = |skipped: bool| if skipped { 0.0 } else { 1.0 };
+            let mut mlp_tensors = tensors[2 + 2 * c.n_layers * c.parallel_heads..].iter();
+            for layer in 0..c.n_layers {
+                let mix = |x: &[Var<'t>], t: usize, emb: f64, pos: f64| -> Row<'t> {
+                    ln(x).iter().zip(&tensors[1][t * d..]).map(|(h, p)| h.times(emb) + p.times(pos)).collect()
+                };
+                let qk: Vec<Row> =
+                    (0..2).map(|t| mix(&res[t], t, s(c.skips.skip_emb_qk), s(c.skips.skip_pos_qk))).collect();
+                let ov: Vec<Row> =
+                    (0..2).map(|t| mix(&res[t], t, s(c.skips.skip_emb_ov), s(c.skips.skip_pos_ov))).collect();
+                let mut next: Vec<Row> =
+                    res.iter().map(|r| r.iter().map(|x| x.times(s(c.skips.skip_res_connection))).collect()).collect();
+                for module in 0..c.parallel_heads {
+                    let at = 2 + 2 * (layer * c.parallel_heads + module);
+                    let (q, rest) = tensors[at].split_at(d * d);
+                    let (k, v) = rest.split_at(d * d);
+                    let size = d / c.n_heads;
+                    for (t, next) in next.iter_mut().enumerate() {
+                        let mut mixed = Vec::new();
+                        for head in 0..c.n_heads {
+                            let of_head = |w: &[Var<'t>], x: &Row<'t>| linear(w, x)[head * size..][..size].to_vec();
+                            let query = of_head(q, &qk[t]);
+                            let weights: Row = (0..=t)
+                                .map(|s| dot(&query, &of_head(k, &qk[s])).times(1.0 / (size as f64).sqrt()).exp())
+                                .collect();
+                            let total = sum(weights.iter().copied());
+                            let values: Vec<Row> = (0..=t).map(|s| of_head(v, &ov[s])).collect();
+                            mixed.extend((0..size).map(|i| sum((0..=t).map(|s| weights[s] / total * values[s][i]))));
+                        }
+                        for (x, y) in next.iter_mut().zip(linear(tensors[at + 1], &mixed)) {
+                            *x = *x + y;
+                        }
+                    }
+                }
+                if c.has_mlp() {
+                    let maps: Vec<_> = (0..2 * c.depth + 1).map(|_| *mlp_tensors.next().unwrap()).collect();
+                    for x in &mut next {
+                        let mut z = ln(x);
+                        for k in 0..c.depth {
+                            let y = linear(maps[2 * k], &z);
+                            z = y.iter().zip(maps[2 * k + 1]).map(|(&y, &b)| (y + b).gelu()).collect();
+                        }
+                        for (x, y) in x.iter_mut().zip(linear(maps[2 * c.depth], &z)) {
+                            *x = *x + y;
+                        }
+                    }
+                }
+                res = next;
+            }
+            linear(tensors.last().unwrap(), &res[1])
+        }
+    }
+}
+
+/// Loss (entropy subtracted), accuracy and gradient of the batch `rows`, in double precision.
+fn plain(problem: &Problem, params: &[f32], rows: &[u32]) -> (f64, f64, Vec<f64>) {
+    let (n, list) = match problem.model {
+        Model::Transformer(c) => (c.n_vocab, c.parameters()),
+        Model::LowRank(c) => (c.n_vocab, c.parameters()),
+    };
+    let (mut loss, mut correct, mut grad) = (0.0, 0.0, vec![0.0; params.len()]);
+    for &row in rows {
+        let [a, b, target] = [0, 1, 2].map(|t| problem.tokens[3 * row as usize + t] as usize);
+        let tape = Tape::default();
+        let leaves: Row = params.iter().map(|&x| tape.leaf(x as f64)).collect();
+        let mut rest = &leaves[..];
+        let tensors: Vec<&[Var]> = list.iter().map(|p| rest.split_off(..p.len()).unwrap()).collect();
+        let z = logits(problem.model, &tensors, a, b);
+        let max = z.iter().map(|z| z.value).fold(f64::MIN, f64::max);
+        correct += (z.iter().position(|z| z.value == max) == Some(target)) as u8 as f64;
+        let e: Row = z.iter().map(|z| z.plus(-max).exp()).collect();
+        let total = sum(e.iter().copied());
+        let p: Row = e.iter().map(|&e| (e / total).plus(1e-12)).collect();
+        let sample_loss = if problem.next_token {
+            p[target].ln().times(-1.0) + sum(p.iter().copied()).ln()
+        } else {
+            sum((0..n).map(|k| p[k].ln().times(-(problem.law[(a * n + b) * n + k] as f64))))
+        };
+        loss += sample_loss.value;
+        for (g, x) in grad.iter_mut().zip(tape.gradient(sample_loss)) {
+            *g += x;
+        }
+    }
+    let size = rows.len() as f64;
+    grad.iter_mut().for_each(|g| *g /= size);
+    (loss / size - problem.entropy, correct / size, grad)
+}
+
+/// A small generator: only variety matters here.
+fn numbers(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Random parameters, law and data for `n` tokens; `sparse`: most of the law is 0.
+fn draw(
+    seed: u64,
+    n_params: usize,
+    n: usize,
+    samples: usize,
+    sparse: bool,
+) -> (Vec<f32>, Vec<f32>, Vec<u16>, Vec<u32>) {
+    let mut u = numbers(seed);
+    let params = (0..n_params).map(|_| (1.6 * u() - 0.8) as f32).collect();
+    let mut law: Vec<f32> = (0..n * n * n).map(|_| if sparse && u() < 0.9 { 0.0 } else { u() as f32 + 0.01 }).collect();
+    for row in law.chunks_mut(n) {
+        row[0] += 0.01;
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|p| *p /= sum);
+    }
+    let tokens = (0..3 * samples).map(|_| (u() * n as f64) as u16).collect();
+    let order = (0..samples as u32).rev().collect();
+    (params, law, tokens, order)
+}
+
+fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_size: usize, seed: u64) {
+    let (n, list) = match model {
+        Model::Transformer(c) => (c.n_vocab, c.parameters()),
+        Model::LowRank(c) => (c.n_vocab, c.parameters()),
+    };
+    let total = list.iter().map(|p| p.len()).sum();
+    let samples = batch_size + batch_size.min(3);
+    let slack = if matches!(model, Model::Transformer(c) if c.d_model <= 2) { 1e-3 } else { 1e-5 };
+    let (mut params, law, tokens, order) = draw(seed, total, n, samples, sparse);
+    if let Model::Transformer(c) = model {
+        // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
+        params[..n * c.d_model].iter_mut().enumerate().for_each(|(i, x)| *x += (i % c.d_model % 3) as f32 - 1.0);
+    }
+    let problem = Problem {
+        model,
+        freeze,
+        law: &law,
+        entropy: 0.25,
+        tokens: &tokens,
+        order: &order,
+        batch_size,
+        next_token,
+        lr: 1e-2,
+        threads: 1,
+    };
+    for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
+        let mut trainer = Trainer::with(&problem, &params, None, level, parts).unwrap();
+        // Two batches: what the first leaves behind must not show in the second, which is smaller.
+        for range in [0..batch_size, batch_size..samples] {
+            let before = trainer.params();
+            let (want_loss, want_accuracy, want) = plain(&problem, &before, &order[range]);
+            let (outcome, got) = trainer.loss_and_gradients().unwrap();
+            assert!((outcome.loss - want_loss).abs() < 1e-5 * (1.0 + want_loss.abs()), "{} {want_loss}", outcome.loss);
+            assert!((outcome.accuracy - want_accuracy).abs() < 1e-9, "{} {want_accuracy}", outcome.accuracy);
+            let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+            let whole = norm(&mut want.iter().copied());
+            let mut at = 0;
+            for spec in &list {
+                let range = at..at + spec.len();
+                at = range.end;
+                let size = norm(&mut want[range.clone()].iter().copied());
+                let error = norm(&mut range.map(|i| got[i] as f64 - want[i]));
+                // A layer norm of two coordinates is ±1 whatever they are: its gradient is what rounding leaves.
+                assert!(error <= 2e-5 * size + slack * whole, "{level:?} {}: {error} of {size} ({whole})", spec.name);
+            }
+            assert_eq!(trainer.step(), Some(outcome));
+            let (after, state) = (trainer.params(), trainer.adam());
+            let mut at = 0;
+            for spec in &list {
+                let range = at..at + spec.len();
+                at = range.end;
+                if spec.is_frozen(&freeze) {
+                    assert_eq!(after[range.clone()], before[range.clone()], "{} is frozen", spec.name);
+                    assert!(state.m[range.clone()].iter().chain(&state.v[range]).all(|&x| x == 0.0));
+                }
+            }
+        }
+        assert_eq!(trainer.step(), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn transformer_gradients_are_exact(
+        (d_model, n_heads) in prop::sample::select(vec![(1, 1), (2, 1), (3, 3), (4, 2), (5, 1), (6, 2), (7, 1), (9, 3), (10, 1)]),
+        n_vocab in 2usize..8, n_layers in 1usize..4, width in 0usize..4, depth in 0usize..3, parallel_heads in 1usize..4,
+        skips in prop::sample::select(Skips::all_meaningful()), freeze_bits in 0u8..32,
+        next_token: bool, sparse: bool, batch_size in 1usize..24, seed: u64,
+    ) {
+        let config = TransformerConfig {
+            d_model, n_vocab, n_layers, width, depth, parallel_heads, n_heads, context_window: 3, skips,
+        };
+        let bit = |k: u8| freeze_bits >> k & 1 == 1;
+        let freeze =
+            Freeze { freeze_e: bit(0), freeze_pos: bit(1), freeze_qkv: bit(2), freeze_o: bit(3), freeze_u: bit(4) };
+        compare(Model::Transformer(&config), freeze, next_token, sparse, batch_size, seed);
+    }
+
+    #[test]
+    fn low_rank_gradients_are_exact(
+        d_model in 1usize..18, n_vocab in 2usize..13, freeze_e: bool, freeze_u: bool,
+        next_token: bool, sparse: bool, batch_size in 1usize..40, seed: u64,
+    ) {
+        let config = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+        let freeze = Freeze { freeze_e, freeze_u, ..Freeze::default() };
+        compare(Model::LowRank(&config), freeze, next_token, sparse, batch_size, seed);
+    }
+}
+
+/// Wide layers: more heads than one vector, more coordinates than one vector.
+#[test]
+fn many_heads_and_coordinates() {
+    let config = TransformerConfig {
+        d_model: 11,
+        n_vocab: 40,
+        parallel_heads: 11,
+        n_layers: 2,
+        width: 9,
+        depth: 1,
+        ..Default::default()
+    };
+    for next_token in [true, false] {
+        compare(Model::Transformer(&config), Freeze::default(), next_token, false, 10, 5);
+    }
+}
+
+#[test]
+fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
+    let config = LowRankConfig { d_model: 3, n_vocab: 4, context_window: 3, order: 3 };
+    let (params, law, tokens, order) = draw(7, 16 * 3 + 4 * 3, 4, 40, false);
+    let problem = Problem {
+        model: Model::LowRank(&config),
+        freeze: Freeze::default(),
+        law: &law,
+        entropy: 0.0,
+        tokens: &tokens,
+        order: &order,
+        batch_size: 5,
+        next_token: true,
+        lr: 1e-2,
+        threads: 1,
+    };
+    let mut trainer = Trainer::new(&problem, &params, None).unwrap();
+    let (mut p, mut m, mut v) = (params.iter().map(|&x| x as f64).collect::<Vec<_>>(), [0.0; 60], [0.0; 60]);
+    for t in 1..=8 {
+        let (_, grad) = trainer.loss_and_gradients().unwrap();
+        trainer.step().unwrap();
+        for (i, &g) in grad.iter().enumerate() {
+            m[i] = 0.9 * m[i] + 0.1 * g as f64;
+            v[i] = 0.999 * v[i] + 0.001 * (g as f64).powi(2);
+            let root = (v[i] / (1.0 - 0.999f64.powi(t))).sqrt();
+            p[i] -= 1e-2 * m[i] / (1.0 - 0.9f64.powi(t)) / (root + 1e-8);
+        }
+        for (got, want) in trainer.params().iter().zip(&p) {
+            assert!((*got as f64 - want).abs() < 2e-6, "step {t}: {got} {want}");
+        }
+    }
+    // Half the batches, then the others from the saved state.
+    let mut first = Trainer::new(&Problem { order: &order[..20], ..problem }, &params, None).unwrap();
+    while first.step().is_some() {}
+    let state = first.adam();
+    assert_eq!(state.steps, 4);
+    let mut second = Trainer::new(&Problem { order: &order[20..], ..problem }, &first.params(), Some(&state)).unwrap();
+    while second.step().is_some() {}
+    assert_eq!(second.params(), trainer.params());
+    assert_eq!(second.adam(), trainer.adam());
+}
+
+#[test]
+fn threads_change_nothing() {
+    let config = TransformerConfig { d_model: 6, n_vocab: 30, parallel_heads: 3, ..Default::default() };
+    let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, context_window: 3, order: 3 };
+    for (model, total) in [
+        (Model::Transformer(&config), config.parameters().iter().map(|p| p.len()).sum()),
+        (Model::LowRank(&low_rank), low_rank.parameters().iter().map(|p| p.len()).sum()),
+    ] {
+        let (params, law, tokens, order) = draw(3, total, 30, 900, false);
+        let run = |threads| {
+            let problem = Problem {
+                model,
+                freeze: Freeze::default(),
+                law: &law,
+                entropy: 0.0,
+                tokens: &tokens,
+                order: &order,
+                batch_size: 90,
+                next_token: true,
+                lr: 1e-2,
+                threads,
+            };
+            let mut trainer = Trainer::with(&problem, &params, None, Detected::best(), 4).unwrap();
+            let mut outcomes = Vec::new();
+            while let Some(outcome) = trainer.step() {
+                outcomes.push(outcome);
+            }
+            (outcomes, trainer.params(), trainer.adam())
+        };
+        let alone = run(1);
+        assert_eq!(alone.0.len(), 10);
+        for threads in [2, 3, 8] {
+            assert!(run(threads) == alone, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn extreme_logits_stay_finite() {
+    let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
+    let (mut params, law, tokens, order) = draw(9, 25 * 2 + 5 * 2, 5, 60, false);
+    params.iter_mut().enumerate().for_each(|(i, p)| *p *= if i % 3 == 0 { 1e3 } else { 1e-3 });
+    for next_token in [true, false] {
+        let problem = Problem {
+            model: Model::LowRank(&config),
+            freeze: Freeze::default(),
+            law: &law,
+            entropy: 0.0,
+            tokens: &tokens,
+            order: &order,
+            batch_size: 20,
+            next_token,
+            lr: 1e-2,
+            threads: 1,
+        };
+        let mut trainer = Trainer::new(&problem, &params, None).unwrap();
+        while let Some(outcome) = trainer.step() {
+            assert!(outcome.loss.is_finite() && outcome.loss >= 0.0 && outcome.loss < 28.0, "{outcome:?}");
+        }
+        assert!(trainer.params().iter().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let config = LowRankConfig { d_model: 2, n_vocab: 3, context_window: 3, order: 3 };
+    let (params, law, tokens, order) = draw(1, 27 - 3, 3, 4, false);
+    let good = Problem {
+        model: Model::LowRank(&config),
+        freeze: Freeze::default(),
+        law: &law,
+        entropy: 0.0,
+        tokens: &tokens,
+        order: &order,
+        batch_size: 2,
+        next_token: true,
+        lr: 1e-2,
+        threads: 1,
+    };
+    assert!(Trainer::new(&good, &params, None).is_ok());
+    let longer = LowRankConfig { context_window: 4, ..config.clone() };
+    let bigram = LowRankConfig { order: 2, ..config.clone() };
+    let state = AdamState { m: vec![0.0; 5], v: vec![0.0; 24], steps: 1 };
+    let message = |problem: &Problem, params: &[f32], adam: Option<&AdamState>| {
+        Trainer::new(problem, params, adam).expect_err("refused").to_string()
+    };
+    for (bad, name) in [
+        (Problem { model: Model::LowRank(&longer), ..good }, "model"),
+        (Problem { model: Model::LowRank(&bigram), ..good }, "model"),
+        (Problem { law: &law[1..], ..good }, "law"),
+        (Problem { tokens: &tokens[1..], ..good }, "tokens"),
+        (Problem { tokens: &[0, 1, 3], ..good }, "tokens"),
+        (Problem { order: &[0, 4], ..good }, "order"),
+        (Problem { order: &[], ..good }, "order"),
+        (Problem { batch_size: 0, ..good }, "batch_size"),
+    ] {
+        assert!(message(&bad, &params, None).starts_with(&format!("`{name}`")), "{name}");
+    }
+    assert!(message(&good, &params[1..], None).starts_with("`params`"));
+    assert!(message(&good, &params, Some(&state)).starts_with("`m`"));
+}

@@ -1,0 +1,383 @@
+//! One part of a Transformer's batch: forward, loss and every gradient.
+
+use super::attention::{self, InputGradients, Inputs, Pairs, Tables};
+use super::circuits::{self, Circuit};
+use super::contexts::{BLOCK, Groups, Samples};
+use super::layer_norm;
+use super::layout::Layout;
+use super::loss::Loss;
+use super::math::Buffer;
+use super::mlp::Mlp;
+use super::simd::{Isa, Lanes, vector_fn};
+use super::unembed::{Shape, Tally};
+use crate::models::config::Skips;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The stream at one position, its layer norm, and what the circuits read of it; (rows, stride) each.
+#[derive(Debug)]
+struct Stream {
+    x: Buffer,
+    h: Buffer,
+    scales: Vec<[f32; 2]>,
+    f: Buffer,
+    g: Buffer,
+    /// Gradients by `f` and `g`.
+    df: Buffer,
+    dg: Buffer,
+}
+
+impl Stream {
+    fn new(rows: usize, stride: usize) -> Self {
+        let table = || Buffer::new(rows * stride);
+        Self { x: table(), h: table(), scales: vec![[0.0; 2]; rows], f: table(), g: table(), df: table(), dg: table() }
+    }
+
+    /// `h = ln(x)`, `f` and `g` from it and the position's row `pos` of `P`.
+    fn inputs<I: Isa>(&mut self, rows: usize, pos: &[f32], flags: &Flags, mask: &[f32], d: usize) {
+        let len = rows * mask.len();
+        layer_norm::forward::<I>(&self.x[..len], &mut self.h, &mut self.scales, mask, d);
+        mix_inputs::<I>(&mut self.f[..len], &self.h, pos, [flags.emb_qk, flags.pos_qk]);
+        mix_inputs::<I>(&mut self.g[..len], &self.h, pos, [flags.emb_ov, flags.pos_ov]);
+    }
+
+    /// From `df`, `dg` to the gradients by `x` (added) and by `pos` (added).
+    fn inputs_backward<I: Isa>(
+        &mut self,
+        rows: usize,
+        dx: &mut [f32],
+        d_pos: &mut [f32],
+        flags: &Flags,
+        mask: &[f32],
+        d: usize,
+    ) {
+        let len = rows * mask.len();
+        mix_backward::<I>(&mut self.df[..len], &self.dg[..len], d_pos, flags);
+        layer_norm::backward::<I>(&mut dx[..len], &self.df[..len], &self.h[..len], &self.scales, mask, d);
+    }
+}
+
+vector_fn! {
+    /// Rows of a circuit's inputs, `h` and `pos` each times its factor.
+    fn mix_inputs<'a, I>(rows: &'a mut [f32], h: &'a [f32], pos: &'a [f32], factors: [f32; 2]) -> () {
+        let (emb, on_pos) = (I::Half::splat(factors[0]), I::Half::splat(factors[1]));
+        for (row, h) in rows.chunks_exact_mut(pos.len()).zip(h.chunks_exact(pos.len())) {
+            let chunks = row.chunks_exact_mut(I::Half::LANES).zip(h.chunks_exact(I::Half::LANES));
+            for ((to, h), pos) in chunks.zip(pos.chunks_exact(I::Half::LANES)) {
+                // f = h s_embQK + P s_posQK;  g = h s_embOV + P s_posOV
+                I::Half::load(h).fma(emb, I::Half::load(pos).mul(on_pos)).store(to);
+            }
+        }
+    }
+}
+
+vector_fn! {
+    /// From rows of gradients by `f` and `g` to those by `h` (in the place of `df`) and by `pos` (added).
+    fn mix_backward<'a, I>(df: &'a mut [f32], dg: &'a [f32], d_pos: &'a mut [f32], flags: &'a Flags) -> () {
+        let stride = d_pos.len();
+        for w in (0..stride).step_by(I::Half::LANES) {
+            let (mut qk, mut ov) = (I::Half::zero(), I::Half::zero());
+            for (df, dg) in df.chunks_exact_mut(stride).zip(dg.chunks_exact(stride)) {
+                // f = h s_embQK + P s_posQK;  g = h s_embOV + P s_posOV
+                let (f, g) = (I::Half::load(&df[w..]), I::Half::load(&dg[w..]));
+                qk = qk.add(f);
+                ov = ov.add(g);
+                f.mul(I::Half::splat(flags.emb_qk)).add(g.mul(I::Half::splat(flags.emb_ov))).store(&mut df[w..]);
+            }
+            let sum = qk.fma(I::Half::splat(flags.pos_qk), ov.mul(I::Half::splat(flags.pos_ov)));
+            I::Half::load(&d_pos[w..]).add(sum).store(&mut d_pos[w..]);
+        }
+    }
+}
+
+/// The terms that are kept, as factors.
+#[derive(Debug)]
+struct Flags {
+    residual: bool,
+    pos_qk: f32,
+    emb_qk: f32,
+    pos_ov: f32,
+    emb_ov: f32,
+}
+
+impl From<Skips> for Flags {
+    fn from(skips: Skips) -> Self {
+        let kept = |skipped: bool| if skipped { 0.0 } else { 1.0 };
+        Self {
+            residual: !skips.skip_res_connection,
+            pos_qk: kept(skips.skip_pos_qk),
+            emb_qk: kept(skips.skip_emb_qk),
+            pos_ov: kept(skips.skip_pos_ov),
+            emb_ov: kept(skips.skip_emb_ov),
+        }
+    }
+}
+
+/// One layer.
+#[derive(Debug)]
+struct Layer {
+    qk: Circuit,
+    ov: Circuit,
+    tables: Tables,
+    /// Position 0: one row for each first token. Position 1: for each second token, or pair.
+    at0: Stream,
+    at1: Stream,
+    mlp0: Mlp,
+    mlp1: Mlp,
+}
+
+/// A range of the contexts, with all that the Transformer needs to work on it.
+#[derive(Debug)]
+pub(super) struct Part {
+    layout: Arc<Layout>,
+    flags: Flags,
+    groups: Groups,
+    loss: Loss,
+    layers: Vec<Layer>,
+    /// The tokens that position 0 and 1 have rows for.
+    tokens0: Vec<u16>,
+    tokens1: Vec<u16>,
+    /// Rows of each context of the range.
+    row0: Vec<u32>,
+    row1: Vec<u32>,
+    /// Rows of each pair of the batch; in layers after the first, position 1 has one row a pair.
+    first: Vec<u32>,
+    second: Vec<u32>,
+    itself: Vec<u32>,
+    /// 1 on real coordinates, 0 on padding; (stride).
+    mask: Buffer,
+    /// The stream after the last layer, then its gradient, (pairs, stride), and room for the gradient by a layer's input.
+    stream: Buffer,
+    next: Buffer,
+    /// Gradient by the stream at position 0, before and after a layer.
+    d0: Buffer,
+    next0: Buffer,
+    /// Gradient by every parameter, in the engine's layout.
+    pub(super) grad: Buffer,
+}
+
+impl Part {
+    pub(super) fn new(
+        layout: Arc<Layout>,
+        skips: Skips,
+        samples: &Samples,
+        range: Range<usize>,
+        batch_size: usize,
+        law: Option<&[f32]>,
+    ) -> Self {
+        let (d, stride, n) = (layout.d, layout.stride, layout.n_vocab);
+        let groups = Groups::new(samples, range.clone(), batch_size);
+        let loss = Loss::new(Shape { n, d, stride }, samples, range.clone(), groups.fixed, law);
+        let (tokens0, row0) = rows_of(&samples.first[range.clone()], n);
+        let (tokens1, row1) = rows_of(&samples.second[range], n);
+        let pairs = groups.capacity();
+        let rows1 = |layer: usize| if layer == 0 { tokens1.len() } else { pairs };
+        let layers = (0..layout.layers.len())
+            .map(|layer| Layer {
+                qk: Circuit::new(&layout),
+                ov: Circuit::new(&layout),
+                tables: Tables::new(&layout, tokens0.len(), rows1(layer), pairs),
+                at0: Stream::new(tokens0.len(), stride),
+                at1: Stream::new(rows1(layer), stride),
+                mlp0: Mlp::new(&layout.mlps[layer], tokens0.len(), stride),
+                mlp1: Mlp::new(&layout.mlps[layer], pairs, stride),
+            })
+            .collect();
+        let mut mask = Buffer::new(stride);
+        mask[..d].fill(1.0);
+        let widest = pairs.max(tokens1.len()) * stride;
+        let grad = Buffer::new(layout.len);
+        let of_pairs = |rows: &[u32]| groups.pairs.iter().map(|&p| rows[p as usize]).collect::<Vec<_>>();
+        Self {
+            flags: skips.into(),
+            first: of_pairs(&row0),
+            second: of_pairs(&row1),
+            itself: (0..pairs as u32).collect(),
+            stream: Buffer::new(widest),
+            next: Buffer::new(widest),
+            d0: Buffer::new(tokens0.len() * stride),
+            next0: Buffer::new(tokens0.len() * stride),
+            layout,
+            groups,
+            loss,
+            layers,
+            tokens0,
+            tokens1,
+            row0,
+            row1,
+            mask,
+            grad,
+        }
+    }
+
+    /// Loss and gradient (into `self.grad`) of the samples `batch`, each divided by the batch size.
+    pub(super) fn gradient<I: Isa>(&mut self, params: &[f32], samples: &Samples, batch: Range<usize>) -> Tally {
+        let factor = 1.0 / batch.len() as f32;
+        self.groups.fill(samples, batch);
+        if !self.groups.fixed {
+            self.first.clear();
+            self.first.extend(self.groups.pairs.iter().map(|&p| self.row0[p as usize]));
+            self.second.clear();
+            self.second.extend(self.groups.pairs.iter().map(|&p| self.row1[p as usize]));
+        }
+        self.grad.fill(0.0);
+        self.forward::<I>(params);
+        let tally = self.unembed::<I>(params, factor);
+        self.backward::<I>(params);
+        tally
+    }
+
+    /// From the parameters to `self.stream`.
+    fn forward<I: Isa>(&mut self, params: &[f32]) {
+        let layout = &*self.layout;
+        let (d, stride, heads) = (layout.d, layout.stride, layout.heads);
+        let n_pairs = self.first.len();
+        let (w_e, pos) = (&params[layout.w_e.clone()], &params[layout.pos.clone()]);
+        let Layer { at0, at1, .. } = &mut self.layers[0];
+        for (x, tokens) in [(&mut at0.x, &self.tokens0), (&mut at1.x, &self.tokens1)] {
+            for (row, &token) in x.chunks_exact_mut(stride).zip(tokens) {
+                row.copy_from_slice(&w_e[token as usize * stride..][..stride]);
+            }
+        }
+        for l in 0..self.layers.len() {
+            let (before, after) = self.layers.split_at_mut(l + 1);
+            let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = &mut before[l];
+            let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
+            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, &self.mask, d);
+            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, &self.mask, d);
+            circuits::forward::<I>(qk, ov, layout, params, l);
+            let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
+            let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
+            attention::fill::<I>(tables, layout, qk, ov, in0, in1);
+            let pairs =
+                Pairs { first: &self.first, second: if l == 0 { &self.second } else { &self.itself[..n_pairs] } };
+            let x1 = self.flags.residual.then_some(&*at1.x);
+            let maps = &layout.mlps[l];
+            let Some(next) = after.first_mut() else {
+                attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut self.stream);
+                if !maps.is_empty() {
+                    mlp1.forward::<I>(maps, params, &mut self.stream, n_pairs, &self.mask, d);
+                }
+                return;
+            };
+            attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut next.at1.x);
+            // Position 0 sees itself only: x = s_res x + Σ_h o0
+            for (a, to) in next.at0.x.chunks_exact_mut(stride).enumerate() {
+                if self.flags.residual {
+                    to.copy_from_slice(&at0.x[a * stride..][..stride]);
+                } else {
+                    to.fill(0.0);
+                }
+                for o0 in tables.o0_by_head[a * heads * stride..][..heads * stride].chunks_exact(stride) {
+                    for (to, x) in to.iter_mut().zip(o0) {
+                        *to += x;
+                    }
+                }
+            }
+            if !maps.is_empty() {
+                mlp1.forward::<I>(maps, params, &mut next.at1.x, n_pairs, &self.mask, d);
+                mlp0.forward::<I>(maps, params, &mut next.at0.x, rows0, &self.mask, d);
+            }
+        }
+    }
+
+    /// From `self.stream` to the loss; replaces the stream by its gradient.
+    fn unembed<I: Isa>(&mut self, params: &[f32], factor: f32) -> Tally {
+        let layout = &*self.layout;
+        let w_u = &params[layout.w_u.clone()];
+        let dw_u = &mut self.grad[layout.w_u.clone()];
+        let mut total = Tally::default();
+        let blocks = self.first.len().div_ceil(BLOCK);
+        for (block, rows) in self.stream.chunks_exact_mut(BLOCK * layout.stride).take(blocks).enumerate() {
+            let tally = self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor);
+            total.loss += tally.loss;
+            total.correct += tally.correct;
+        }
+        total
+    }
+
+    /// From the gradient by `self.stream` to every parameter's.
+    fn backward<I: Isa>(&mut self, params: &[f32]) {
+        let layout = &*self.layout;
+        let (d, stride, lanes) = (layout.d, layout.stride, layout.lanes);
+        let n_pairs = self.first.len();
+        let last = self.layers.len() - 1;
+        for (l, layer) in self.layers.iter_mut().enumerate().rev() {
+            let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = layer;
+            let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
+            let maps = &layout.mlps[l];
+            if !maps.is_empty() {
+                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, &self.mask, d);
+                if l < last {
+                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, &self.mask, d);
+                }
+            }
+            self.next0.fill(0.0);
+            self.next.fill(0.0);
+            if l < last {
+                // At position 0: x = s_res x + Σ_h o0
+                for (strip, dx) in
+                    tables.d_o0.chunks_exact_mut(lanes).zip(self.d0.chunks_exact(stride).flat_map(|r| &r[..d]))
+                {
+                    strip.fill(*dx);
+                }
+                if self.flags.residual {
+                    self.next0.copy_from_slice(&self.d0);
+                }
+            } else {
+                tables.d_o0.fill(0.0);
+            }
+            let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
+            let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
+            let mut grad0 = InputGradients { df: &mut at0.df, dg: &mut at0.dg };
+            let mut grad1 = InputGradients { df: &mut at1.df, dg: &mut at1.dg };
+            let pairs =
+                Pairs { first: &self.first, second: if l == 0 { &self.second } else { &self.itself[..n_pairs] } };
+            let dx1 = self.flags.residual.then_some(&mut *self.next);
+            attention::attend_backward::<I>(
+                tables,
+                layout,
+                pairs,
+                in0,
+                in1,
+                &self.stream,
+                grad0.reborrow(),
+                grad1.reborrow(),
+                dx1,
+            );
+            attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
+            circuits::backward::<I>(qk, ov, layout, params, &mut self.grad, l);
+            let (d_pos0, rest) = self.grad[layout.pos.clone()].split_at_mut(stride);
+            let d_pos1 = &mut rest[..stride];
+            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, &self.mask, d);
+            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, &self.mask, d);
+            std::mem::swap(&mut self.stream, &mut self.next);
+            std::mem::swap(&mut self.d0, &mut self.next0);
+        }
+        // x = W_E[token]
+        let dw_e = &mut self.grad[layout.w_e.clone()];
+        for (dx, tokens) in [(&self.d0, &self.tokens0), (&self.stream, &self.tokens1)] {
+            for (row, &token) in dx.chunks_exact(stride).zip(tokens) {
+                for (to, x) in dw_e[token as usize * stride..][..stride].iter_mut().zip(row) {
+                    *to += x;
+                }
+            }
+        }
+    }
+}
+
+/// The distinct tokens, ascending, and for each entry of `tokens` its place among them.
+fn rows_of(tokens: &[u16], n_vocab: usize) -> (Vec<u16>, Vec<u32>) {
+    let mut place = vec![u32::MAX; n_vocab];
+    for &t in tokens {
+        place[t as usize] = 0;
+    }
+    let mut distinct = Vec::new();
+    for (t, place) in place.iter_mut().enumerate() {
+        if *place == 0 {
+            *place = distinct.len() as u32;
+            distinct.push(t as u16);
+        }
+    }
+    (distinct, tokens.iter().map(|&t| place[t as usize]).collect())
+}
