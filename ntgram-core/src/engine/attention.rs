@@ -12,7 +12,7 @@
 
 use super::circuits::Circuit;
 use super::gemm::{Left, add_product};
-use super::layout::Layout;
+use super::layout::{Layout, padded};
 use super::math::{Buffer, sigmoid};
 use super::simd::{Isa, Lanes, vector_fn};
 
@@ -106,8 +106,29 @@ pub(super) fn fill<I: Isa>(tables: &mut Tables, layout: &Layout, qk: &Circuit, o
     fill_table::<I>(&mut tables.o1_by_head, layout, at1.g, &ov.by_coordinate_lane, at1.rows);
 }
 
+/// Calls `$run::<V, C, D, L>($arguments)`: `V`, `C` the vectors for heads and coordinates, `D`, `L` the values of `d` and `lanes`, known to the
+/// compiler for small sizes, or else 0. Known sizes make the inner loops straight lines without checks.
+macro_rules! with_sizes {
+    ($isa:ident, $layout:expr, $run:ident($($argument:expr),* $(,)?)) => {
+        match ($layout.d, $layout.lanes) {
+            (5, 8) => $run::<$isa::Half, $isa::Half, 5, 8>($($argument),*),
+            (5, 24) => $run::<$isa::Half, $isa::Half, 5, 24>($($argument),*),
+            (10, 8) => $run::<$isa::Half, $isa::Wide, 10, 8>($($argument),*),
+            (10, 16) => $run::<$isa::Wide, $isa::Wide, 10, 16>($($argument),*),
+            _ => $run::<$isa::Half, $isa::Half, 0, 0>($($argument),*),
+        }
+    };
+}
+
+/// Sizes: those known to the compiler, where they are not 0.
+#[inline(always)]
+fn sizes<const D: usize, const L: usize>(layout: &Layout) -> (usize, usize, usize) {
+    let d = if D > 0 { D } else { layout.d };
+    (d, padded(d), if L > 0 { L } else { layout.lanes })
+}
+
 vector_fn! {
-    /// Attention of every pair: the stream after it into `r` (pairs, stride). `x1`: the stream before it, kept if `keep`.
+    /// Attention of every pair: the stream after it into `r` (pairs, stride). `x1`: the stream before it, if it is kept.
     pub(super) fn attend<'a, I>(
         tables: &'a mut Tables,
         layout: &'a Layout,
@@ -117,39 +138,52 @@ vector_fn! {
         x1: Option<&'a [f32]>,
         r: &'a mut [f32],
     ) -> () {
-        let &Layout { d, stride, heads, lanes, .. } = layout;
-        let (table, by_head) = (d * lanes, heads * stride);
-        let mut start = 0;
-        while start < pairs.first.len() {
-            let (b, end) = pairs.run(start);
-            let u = &tables.u[b * table..][..table];
-            let o1 = &tables.o1_by_head[b * by_head..][..by_head];
-            let f1 = &at1.f[b * stride..][..d];
-            for (p, &a) in (start..).zip(&pairs.first[start..end]) {
-                let f0 = &at0.f[a as usize * stride..][..d];
-                // α = sigmoid(u·f0 - u·f1)
-                let alpha = &mut tables.alpha[p * lanes..][..lanes];
-                for (v, alpha) in alpha.chunks_exact_mut(I::Half::LANES).enumerate() {
-                    let mut score = I::Half::zero();
-                    for ((u, x0), x1) in u.chunks_exact(lanes).zip(f0).zip(f1) {
-                        score = I::Half::load(&u[v * I::Half::LANES..]).fma(I::Half::splat(x0 - x1), score);
-                    }
-                    sigmoid(score).store(alpha);
+        with_sizes!(I, layout, attend_pairs(tables, layout, pairs, [at0, at1], x1, r));
+    }
+}
+
+#[inline(always)]
+fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
+    tables: &mut Tables,
+    layout: &Layout,
+    pairs: Pairs,
+    [at0, at1]: [Inputs; 2],
+    x1: Option<&[f32]>,
+    r: &mut [f32],
+) {
+    let (d, stride, lanes) = sizes::<D, L>(layout);
+    let (table, by_head) = (d * lanes, layout.heads * stride);
+    let mut start = 0;
+    while start < pairs.first.len() {
+        let (b, end) = pairs.run(start);
+        let u = &tables.u[b * table..][..table];
+        let o1 = &tables.o1_by_head[b * by_head..][..by_head];
+        let f1 = &at1.f[b * stride..][..d];
+        let x1 = x1.map(|x| &x[b * stride..][..stride]);
+        let alphas = tables.alpha[start * lanes..end * lanes].chunks_exact_mut(lanes);
+        let streams = r[start * stride..end * stride].chunks_exact_mut(stride);
+        for ((&a, alpha), r) in pairs.first[start..end].iter().zip(alphas).zip(streams) {
+            let f0 = &at0.f[a as usize * stride..][..d];
+            // α = sigmoid(u·f0 - u·f1)
+            for v in (0..lanes).step_by(V::LANES) {
+                let mut score = V::zero();
+                for c in 0..d {
+                    score = V::load(&u[c * lanes + v..]).fma(V::splat(f0[c] - f1[c]), score);
                 }
-                // r = s_res x1 + Σ_h o1 + α (o0 - o1)
-                let o0 = &tables.o0_by_head[a as usize * by_head..][..by_head];
-                for (w, r) in r[p * stride..][..stride].chunks_exact_mut(I::Half::LANES).enumerate() {
-                    let w = w * I::Half::LANES;
-                    let mut sum = x1.map_or(I::Half::zero(), |x| I::Half::load(&x[b * stride + w..]));
-                    for ((o0, o1), &alpha) in o0.chunks_exact(stride).zip(o1.chunks_exact(stride)).zip(&*alpha) {
-                        let o1 = I::Half::load(&o1[w..]);
-                        sum = I::Half::splat(alpha).fma(I::Half::load(&o0[w..]).sub(o1), sum.add(o1));
-                    }
-                    sum.store(r);
-                }
+                sigmoid(score).store(&mut alpha[v..]);
             }
-            start = end;
+            // r = s_res x1 + Σ_h o1 + α (o0 - o1)
+            let o0 = &tables.o0_by_head[a as usize * by_head..][..by_head];
+            for w in (0..stride).step_by(C::LANES) {
+                let mut sum = x1.map_or(C::zero(), |x| C::load(&x[w..]));
+                for ((o0, o1), &alpha) in o0.chunks_exact(stride).zip(o1.chunks_exact(stride)).zip(&*alpha) {
+                    let o1 = C::load(&o1[w..]);
+                    sum = C::splat(alpha).fma(C::load(&o0[w..]).sub(o1), sum.add(o1));
+                }
+                sum.store(&mut r[w..]);
+            }
         }
+        start = end;
     }
 }
 
@@ -167,73 +201,127 @@ vector_fn! {
         grad1: InputGradients<'a>,
         dx1: Option<&'a mut [f32]>,
     ) -> () {
-        let mut dx1 = dx1;
-        let &Layout { d, stride, heads, lanes, .. } = layout;
-        let (table, by_head) = (d * lanes, heads * stride);
-        tables.du[..at1.rows * table].fill(0.0);
-        tables.d_o1[..at1.rows * table].fill(0.0);
-        grad0.df[..at0.rows * stride].fill(0.0);
-        grad1.df[..at1.rows * stride].fill(0.0);
-        let mut start = 0;
-        while start < pairs.first.len() {
-            let (b, end) = pairs.run(start);
-            let o1 = &tables.o1[b * table..][..table];
-            let u_by_head = &tables.u_by_head[b * by_head..][..by_head];
-            let f1 = &at1.f[b * stride..][..stride];
-            let du = &mut tables.du[b * table..][..table];
-            let d_o1 = &mut tables.d_o1[b * table..][..table];
-            let df1 = &mut grad1.df[b * stride..][..stride];
-            for (p, &a) in (start..end).zip(&pairs.first[start..end]) {
-                let a = a as usize;
-                let dr = &dr[p * stride..][..stride];
-                let o0 = &tables.o0[a * table..][..table];
-                let d_o0 = &mut tables.d_o0[a * table..][..table];
-                let f0 = &at0.f[a * stride..][..stride];
-                let alpha = &tables.alpha[p * lanes..][..lanes];
-                let d_score = &mut tables.d_score[p * lanes..][..lanes];
-                for v in (0..lanes).step_by(I::Half::LANES) {
-                    // r = … + α (o0 - o1)
-                    let alpha = I::Half::load(&alpha[v..]);
-                    let mut d_alpha = I::Half::zero();
-                    for ((o0, o1), &dr) in o0.chunks_exact(lanes).zip(o1.chunks_exact(lanes)).zip(dr) {
-                        d_alpha = I::Half::load(&o0[v..]).sub(I::Half::load(&o1[v..])).fma(I::Half::splat(dr), d_alpha);
-                    }
-                    // α = sigmoid(score)
-                    let ds = alpha.mul(I::Half::splat(1.0).sub(alpha)).mul(d_alpha);
-                    ds.store(&mut d_score[v..]);
-                    let rest = I::Half::splat(1.0).sub(alpha);
-                    let strips = d_o0.chunks_exact_mut(lanes).zip(d_o1.chunks_exact_mut(lanes)).zip(du.chunks_exact_mut(lanes));
-                    for ((((d_o0, d_o1), du), &dr), (x0, x1)) in strips.zip(dr).zip(f0.iter().zip(f1)) {
-                        // r = … + α o0 + (1 - α) o1;  score = u·(f0 - f1)
-                        let (d_o0, d_o1, du) = (&mut d_o0[v..], &mut d_o1[v..], &mut du[v..]);
-                        alpha.fma(I::Half::splat(dr), I::Half::load(d_o0)).store(d_o0);
-                        rest.fma(I::Half::splat(dr), I::Half::load(d_o1)).store(d_o1);
-                        ds.fma(I::Half::splat(x0 - x1), I::Half::load(du)).store(du);
-                    }
+        with_sizes!(I, layout, attend_pairs_backward(tables, layout, pairs, [at0, at1], dr, grad0.df, grad1.df, dx1));
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the forward pass's operands and their gradients")]
+fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const L: usize>(
+    tables: &mut Tables,
+    layout: &Layout,
+    pairs: Pairs,
+    [at0, at1]: [Inputs; 2],
+    dr: &[f32],
+    df0: &mut [f32],
+    df1: &mut [f32],
+    mut dx1: Option<&mut [f32]>,
+) {
+    let (d, stride, lanes) = sizes::<D, L>(layout);
+    let (table, by_head) = (d * lanes, layout.heads * stride);
+    tables.du[..at1.rows * table].fill(0.0);
+    tables.d_o1[..at1.rows * table].fill(0.0);
+    df0[..at0.rows * stride].fill(0.0);
+    df1[..at1.rows * stride].fill(0.0);
+    let one = V::splat(1.0);
+    let mut start = 0;
+    while start < pairs.first.len() {
+        let (b, end) = pairs.run(start);
+        let first = &pairs.first[start..end];
+        let dr = &dr[start * stride..end * stride];
+        let alphas = &tables.alpha[start * lanes..end * lanes];
+        let d_scores = &mut tables.d_score[start * lanes..end * lanes];
+        let o1 = &tables.o1[b * table..][..table];
+        let u_by_head = &tables.u_by_head[b * by_head..][..by_head];
+        let f1 = &at1.f[b * stride..][..d];
+        let df1 = &mut df1[b * stride..][..stride];
+        let rows = first.iter().zip(dr.chunks_exact(stride));
+        let strips = alphas.chunks_exact(lanes).zip(d_scores.chunks_exact_mut(lanes));
+        for ((&a, dr), (alpha, d_score)) in rows.zip(strips) {
+            let a = a as usize;
+            let o0 = &tables.o0[a * table..][..table];
+            let d_o0 = &mut tables.d_o0[a * table..][..table];
+            for v in (0..lanes).step_by(V::LANES) {
+                // r = … + α o0 + (1 - α) o1
+                let alpha = V::load(&alpha[v..]);
+                let mut d_alpha = V::zero();
+                for c in 0..d {
+                    let (at, dr) = (c * lanes + v, V::splat(dr[c]));
+                    d_alpha = V::load(&o0[at..]).sub(V::load(&o1[at..])).fma(dr, d_alpha);
+                    alpha.fma(dr, V::load(&d_o0[at..])).store(&mut d_o0[at..]);
                 }
-                // score = u·(f0 - f1)
-                let df0 = &mut grad0.df[a * stride..][..stride];
-                for w in (0..stride).step_by(I::Half::LANES) {
-                    let mut sum = I::Half::zero();
-                    for (u, &ds) in u_by_head.chunks_exact(stride).zip(&*d_score) {
-                        sum = I::Half::splat(ds).fma(I::Half::load(&u[w..]), sum);
-                    }
-                    I::Half::load(&df0[w..]).add(sum).store(&mut df0[w..]);
-                    I::Half::load(&df1[w..]).sub(sum).store(&mut df1[w..]);
-                }
+                // α = sigmoid(score)
+                alpha.mul(one.sub(alpha)).mul(d_alpha).store(&mut d_score[v..]);
             }
-            if let Some(dx1) = &mut dx1 {
-                // r = s_res x1 + …
-                let to = &mut dx1[b * stride..][..stride];
-                to.fill(0.0);
-                for dr in dr[start * stride..end * stride].chunks_exact(stride) {
-                    for (to, dr) in to.iter_mut().zip(dr) {
-                        *to += dr;
-                    }
+            // score = u·(f0 - f1)
+            let df0 = &mut df0[a * stride..][..stride];
+            for w in (0..stride).step_by(C::LANES) {
+                let mut sum = C::zero();
+                for (u, &ds) in u_by_head.chunks_exact(stride).zip(&*d_score) {
+                    sum = C::splat(ds).fma(C::load(&u[w..]), sum);
                 }
+                C::load(&df0[w..]).add(sum).store(&mut df0[w..]);
+                C::load(&df1[w..]).sub(sum).store(&mut df1[w..]);
             }
-            start = end;
         }
+        // What belongs to the second token is summed over the run in registers, 5 coordinates at a time.
+        let du = &mut tables.du[b * table..][..table];
+        let d_o1 = &mut tables.d_o1[b * table..][..table];
+        for v in (0..lanes).step_by(V::LANES) {
+            let mut c = 0;
+            while c + 5 <= d {
+                sum_run::<V, 5>(first, at0.f, f1, dr, alphas, d_scores, [c, v, stride, lanes], du, d_o1);
+                c += 5;
+            }
+            while c < d {
+                sum_run::<V, 1>(first, at0.f, f1, dr, alphas, d_scores, [c, v, stride, lanes], du, d_o1);
+                c += 1;
+            }
+        }
+        if let Some(dx1) = &mut dx1 {
+            // r = s_res x1 + …
+            let to = &mut dx1[b * stride..][..stride];
+            for w in (0..stride).step_by(C::LANES) {
+                let mut sum = C::zero();
+                for dr in dr.chunks_exact(stride) {
+                    sum = sum.add(C::load(&dr[w..]));
+                }
+                sum.store(&mut to[w..]);
+            }
+        }
+        start = end;
+    }
+}
+
+/// Gradients by `u` and `o1` of a run's second token, `K` coordinates from `c` and the heads of the vector at `v`.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "one loop of the function above")]
+fn sum_run<V: Lanes, const K: usize>(
+    first: &[u32],
+    f0: &[f32],
+    f1: &[f32],
+    dr: &[f32],
+    alphas: &[f32],
+    d_scores: &[f32],
+    [c, v, stride, lanes]: [usize; 4],
+    du: &mut [f32],
+    d_o1: &mut [f32],
+) {
+    let f1 = &f1[c..][..K];
+    let (mut sum_u, mut sum_o) = ([V::zero(); K], [V::zero(); K]);
+    let strips = alphas.chunks_exact(lanes).zip(d_scores.chunks_exact(lanes));
+    for ((&a, dr), (alpha, ds)) in first.iter().zip(dr.chunks_exact(stride)).zip(strips) {
+        let (f0, dr) = (&f0[a as usize * stride + c..][..K], &dr[c..][..K]);
+        let (rest, ds) = (V::splat(1.0).sub(V::load(&alpha[v..])), V::load(&ds[v..]));
+        for k in 0..K {
+            // score = u·(f0 - f1);  r = … + (1 - α) o1
+            sum_u[k] = ds.fma(V::splat(f0[k] - f1[k]), sum_u[k]);
+            sum_o[k] = rest.fma(V::splat(dr[k]), sum_o[k]);
+        }
+    }
+    for k in 0..K {
+        sum_u[k].store(&mut du[(c + k) * lanes + v..]);
+        sum_o[k].store(&mut d_o1[(c + k) * lanes + v..]);
     }
 }
 

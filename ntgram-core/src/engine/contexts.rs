@@ -34,41 +34,30 @@ impl Samples {
         keep: impl Fn(usize, usize) -> bool,
     ) -> Self {
         let target_bits = n_vocab.next_power_of_two().trailing_zeros();
-        // Ids by (second, first): first mark what occurs, then number it.
+        let triples = tokens.as_chunks::<3>().0;
+        let place = |a: u16, b: u16| b as usize * n_vocab + a as usize;
         let mut ids = vec![0u32; n_vocab * n_vocab];
-        let (triples, _) = tokens.as_chunks::<3>();
         for &[a, b, _] in triples {
-            ids[b as usize * n_vocab + a as usize] = 1;
+            ids[place(a, b)] = 1;
         }
         let (mut first, mut second) = (Vec::new(), Vec::new());
-        for b in 0..n_vocab {
-            for a in 0..n_vocab {
-                let id = &mut ids[b * n_vocab + a];
-                if *id == 1 || keep(a, b) {
+        for b in 0..n_vocab as u16 {
+            for a in 0..n_vocab as u16 {
+                let id = &mut ids[place(a, b)];
+                if *id == 1 || keep(a as usize, b as usize) {
                     *id = first.len() as u32;
-                    first.push(a as u16);
-                    second.push(b as u16);
+                    first.push(a);
+                    second.push(b);
                 }
             }
         }
-        let mut keys = vec![0u32; order.len()];
-        let share = order.len().div_ceil(threads.max(1)).max(1);
-        let fill = |keys: &mut [u32], order: &[u32]| {
-            for (key, &row) in keys.iter_mut().zip(order) {
-                let [a, b, target] = triples[row as usize];
-                *key = ids[b as usize * n_vocab + a as usize] << target_bits | target as u32;
-            }
+        let key = |&[a, b, target]: &[u16; 3]| ids[place(a, b)] << target_bits | target as u32;
+        // Visiting rows in random order is the slow part, less so the smaller they are.
+        let keys = if first.len() << target_bits <= 1 << 16 {
+            visit(triples, order, threads, |row| key(row) as u16)
+        } else {
+            visit(triples, order, threads, key)
         };
-        std::thread::scope(|scope| {
-            let mut shares = keys.chunks_mut(share).zip(order.chunks(share));
-            let mine = shares.next();
-            for (keys, order) in shares {
-                scope.spawn(move || fill(keys, order));
-            }
-            if let Some((keys, order)) = mine {
-                fill(keys, order);
-            }
-        });
         Self { first, second, keys, target_bits, n_vocab }
     }
 
@@ -77,11 +66,12 @@ impl Samples {
         self.first.len()
     }
 
-    /// Splits the contexts into at most `parts` ranges with about as many samples each; with `whole_runs`, only between
-    /// two second tokens.
+    /// Splits the contexts into at most `parts` ranges with about as many of the first samples each; with `whole_runs`, only
+    /// between two second tokens.
     pub(super) fn split(&self, parts: usize, whole_runs: bool) -> Vec<Range<usize>> {
+        let seen = &self.keys[..self.keys.len().min(1 << 16)];
         let mut weight = vec![0usize; self.contexts()];
-        for &key in &self.keys {
+        for &key in seen {
             weight[(key >> self.target_bits) as usize] += 1;
         }
         let mut ranges = Vec::new();
@@ -89,7 +79,7 @@ impl Samples {
         for (c, weight) in weight.into_iter().enumerate() {
             sum += weight;
             let boundary = !whole_runs || c + 1 == self.contexts() || self.second[c] != self.second[c + 1];
-            if boundary && sum * parts >= self.keys.len() * (ranges.len() + 1) && ranges.len() + 1 < parts {
+            if boundary && sum * parts >= seen.len() * (ranges.len() + 1) && ranges.len() + 1 < parts {
                 ranges.push(start..c + 1);
                 start = c + 1;
             }
@@ -98,6 +88,34 @@ impl Samples {
         ranges.retain(|r| !r.is_empty());
         ranges
     }
+}
+
+/// The keys of `rows` in the order `order`, by way of all keys as they lie.
+fn visit<K: Copy + Default + Into<u32> + Send + Sync>(
+    rows: &[[u16; 3]],
+    order: &[u32],
+    threads: usize,
+    key: impl Fn(&[u16; 3]) -> K + Copy + Send + Sync,
+) -> Vec<u32> {
+    let mut of_rows = vec![K::default(); rows.len()];
+    in_shares(&mut of_rows, rows, threads, |to, row| *to = key(row));
+    let mut keys = vec![0; order.len()];
+    in_shares(&mut keys, order, threads, |to, &row| *to = of_rows[row as usize].into());
+    keys
+}
+
+/// Calls `fill` on every entry of `to` with its entry of `from`, on `threads` threads.
+fn in_shares<A: Send, B: Sync>(to: &mut [A], from: &[B], threads: usize, fill: impl Fn(&mut A, &B) + Copy + Send) {
+    let share = to.len().div_ceil(threads.max(1)).max(1);
+    let fill_share = move |(to, from): (&mut [A], &[B])| to.iter_mut().zip(from).for_each(|(to, from)| fill(to, from));
+    std::thread::scope(|scope| {
+        let mut shares = to.chunks_mut(share).zip(from.chunks(share));
+        let mine = shares.next();
+        for share in shares {
+            scope.spawn(move || fill_share(share));
+        }
+        mine.into_iter().for_each(fill_share);
+    });
 }
 
 /// One batch's samples in a range of contexts, grouped. A *pair* is a context that is worked on in this batch.
@@ -135,7 +153,7 @@ impl Groups {
             table: if fixed { vec![0.0; blocks * BLOCK * samples.n_vocab] } else { Vec::new() },
             starts: Vec::new(),
             targets: Vec::new(),
-            cursor: if fixed { Vec::new() } else { vec![0; len] },
+            cursor: if fixed { Vec::new() } else { vec![0; len + 1] },
         }
     }
 
@@ -170,32 +188,34 @@ impl Groups {
             }
             return;
         }
+        // The last cursor stands for all samples that are not this part's: no branch that the processor could guess wrong.
+        let slot = |key: u32| (key >> bits).wrapping_sub(start).min(len) as usize;
         self.cursor.fill(0);
-        for key in keys {
-            if let Some(count) = self.cursor.get_mut((key >> bits).wrapping_sub(start) as usize) {
-                *count += 1;
-            }
+        for &key in keys {
+            self.cursor[slot(key)] += 1;
         }
-        self.pairs.clear();
-        self.starts.clear();
-        self.counts.fill(0.0);
-        let mut placed = 0;
-        for (context, cursor) in self.cursor.iter_mut().enumerate() {
-            if *cursor > 0 {
-                self.counts[self.pairs.len()] = *cursor as f32;
-                self.pairs.push(context as u32);
-                self.starts.push(placed);
-                placed += std::mem::replace(cursor, placed);
-            }
+        self.pairs.resize(self.counts.len() + 1, 0);
+        self.starts.resize(self.counts.len() + 1, 0);
+        let (mut n_pairs, mut placed) = (0, 0);
+        for (context, cursor) in (0..).zip(&mut self.cursor) {
+            let count = std::mem::replace(cursor, placed);
+            self.pairs[n_pairs] = context;
+            self.starts[n_pairs] = placed;
+            placed += count;
+            n_pairs += (count > 0 && context < len) as usize;
         }
-        self.starts.push(placed);
-        self.targets.clear();
+        self.starts[n_pairs] = self.cursor[len as usize];
+        self.starts.truncate(n_pairs + 1);
+        self.pairs.truncate(n_pairs);
         self.targets.resize(placed as usize, 0);
-        for key in keys {
-            if let Some(cursor) = self.cursor.get_mut((key >> bits).wrapping_sub(start) as usize) {
-                self.targets[*cursor as usize] = (key & mask) as u16;
-                *cursor += 1;
-            }
+        for &key in keys {
+            let cursor = &mut self.cursor[slot(key)];
+            self.targets[*cursor as usize] = (key & mask) as u16;
+            *cursor += 1;
+        }
+        self.counts.fill(0.0);
+        for (count, ends) in self.counts.iter_mut().zip(self.starts.windows(2)) {
+            *count = (ends[1] - ends[0]) as f32;
         }
     }
 }

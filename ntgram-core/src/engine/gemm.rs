@@ -39,11 +39,16 @@ vector_fn! {
         while m < rows && depth > 0 {
             let left = Left { data: &a.data[m * a.row..], ..a };
             let c = &mut c[m * width..];
-            match rows - m {
-                1 => block_rows::<I::Half, 1>(c, left, b, depth, width),
-                2 => block_rows::<I::Half, 2>(c, left, b, depth, width),
-                3 => block_rows::<I::Half, 3>(c, left, b, depth, width),
-                _ => block_rows::<I::Half, 4>(c, left, b, depth, width),
+            let wide = I::WIDE_REGISTERS && width.is_multiple_of(I::Wide::LANES);
+            match (rows - m, wide) {
+                (1, true) => block_rows::<I::Wide, 1>(c, left, b, depth, width),
+                (2, true) => block_rows::<I::Wide, 2>(c, left, b, depth, width),
+                (3, true) => block_rows::<I::Wide, 3>(c, left, b, depth, width),
+                (_, true) => block_rows::<I::Wide, 4>(c, left, b, depth, width),
+                (1, false) => block_rows::<I::Half, 1>(c, left, b, depth, width),
+                (2, false) => block_rows::<I::Half, 2>(c, left, b, depth, width),
+                (3, false) => block_rows::<I::Half, 3>(c, left, b, depth, width),
+                (_, false) => block_rows::<I::Half, 4>(c, left, b, depth, width),
             }
             m += 4;
         }

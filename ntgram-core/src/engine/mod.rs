@@ -131,7 +131,6 @@ struct Shared {
     params: RwLock<Buffer>,
     parts: Vec<Mutex<(Part, Tally)>>,
     command: RwLock<Command>,
-    threads: usize,
 }
 
 /// One step of one part.
@@ -186,15 +185,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Works on the parts of thread `thread`.
-    fn work(&self, thread: usize) {
+    /// Works on part `k`.
+    fn work(&self, k: usize) {
         let command = self.command.read().expect("no worker panics").clone();
         let params = self.params.read().expect("no worker panics");
-        for part in self.parts.iter().skip(thread).step_by(self.threads) {
-            let (part, tally) = &mut *locked(part);
-            let step = PartStep { part, params: &params, samples: &self.samples, command: command.clone() };
-            *tally = dispatch(self.level, step);
-        }
+        let (part, tally) = &mut *locked(&self.parts[k]);
+        *tally = dispatch(self.level, PartStep { part, params: &params, samples: &self.samples, command });
     }
 }
 
@@ -328,12 +324,11 @@ impl Trainer {
             params: RwLock::new(shared),
             parts: parts.into_iter().map(|part| Mutex::new((part, Tally::default()))).collect(),
             command: RwLock::new(Command { batch: 0..0, update: None }),
-            threads,
         });
         let pool =
             if threads > 1 {
                 let theirs = Arc::clone(&shared);
-                let pool = Pool::new(threads - 1, move |thread| theirs.work(thread));
+                let pool = Pool::new(threads - 1, shared.parts.len(), move |part| theirs.work(part));
                 Some(pool.map_err(|e| {
                     Error::argument("threads", problem.threads, format!("no thread could be started: {e}"))
                 })?)
@@ -408,8 +403,8 @@ impl Trainer {
         let size = batch.len() as f64;
         *self.shared.command.write().unwrap_or_else(PoisonError::into_inner) = Command { batch, update };
         match &self.pool {
-            Some(pool) => pool.run(|| self.shared.work(0)),
-            None => self.shared.work(0),
+            Some(pool) => pool.run(|part| self.shared.work(part)),
+            None => (0..self.shared.parts.len()).for_each(|part| self.shared.work(part)),
         }
         let mut total = Tally::default();
         for (k, part) in self.shared.parts.iter().enumerate() {
@@ -484,11 +479,14 @@ fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<
         let value = format!("of length {}", problem.tokens.len());
         return Err(Error::argument("tokens", value, "its length must be a multiple of 3"));
     }
-    if let Some(token) = problem.tokens.iter().find(|&&t| t as usize >= n) {
+    // Maxima rather than searches, which would take many times as long.
+    let token = problem.tokens.iter().fold(0, |max, &t| t.max(max));
+    if !problem.tokens.is_empty() && token as usize >= n {
         return Err(Error::argument("tokens", token, format!("a token must be below {n}")));
     }
     let rows = problem.tokens.len() / 3;
-    if let Some(row) = problem.order.iter().find(|&&r| r as usize >= rows) {
+    let row = problem.order.iter().fold(0, |max, &r| r.max(max));
+    if !problem.order.is_empty() && row as usize >= rows {
         return Err(Error::argument("order", row, format!("there are {rows} sequences")));
     }
     if problem.order.is_empty() {

@@ -10,6 +10,8 @@ pub(super) trait Isa {
     type Half: Lanes;
     /// 16 floats.
     type Wide: Lanes;
+    /// Whether 16 floats are one register.
+    const WIDE_REGISTERS: bool;
     /// Runs `job` in a function of its own, compiled for this instruction set.
     fn call<J: Job>(job: J) -> J::Output;
 }
@@ -143,6 +145,7 @@ struct PlainIsa;
 impl Isa for PlainIsa {
     type Half = Plain<8>;
     type Wide = Plain<16>;
+    const WIDE_REGISTERS: bool = false;
     #[inline(never)]
     fn call<J: Job>(job: J) -> J::Output {
         job.run::<Self>()
@@ -245,6 +248,7 @@ mod x86 {
     impl Isa for Avx512 {
         type Half = F8;
         type Wide = F16;
+        const WIDE_REGISTERS: bool = true;
         #[inline(always)]
         fn call<J: Job>(job: J) -> J::Output {
             // SAFETY: as for the types' own functions, below.
@@ -255,6 +259,7 @@ mod x86 {
     impl Isa for Avx2 {
         type Half = F8;
         type Wide = Pair<F8>;
+        const WIDE_REGISTERS: bool = false;
         #[inline(always)]
         fn call<J: Job>(job: J) -> J::Output {
             // SAFETY: as for the types' own functions, below.

@@ -256,7 +256,7 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
     };
     let total = list.iter().map(|p| p.len()).sum();
     let samples = batch_size + batch_size.min(3);
-    let slack = if matches!(model, Model::Transformer(c) if c.d_model <= 2) { 1e-3 } else { 1e-5 };
+    let slack = if matches!(model, Model::Transformer(c) if c.d_model == 1) { 1e-3 } else { 1e-5 };
     let (mut params, law, tokens, order) = draw(seed, total, n, samples, sparse);
     if let Model::Transformer(c) = model {
         // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
@@ -291,8 +291,12 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
                 at = range.end;
                 let size = norm(&mut want[range.clone()].iter().copied());
                 let error = norm(&mut range.map(|i| got[i] as f64 - want[i]));
-                // A layer norm of two coordinates is ±1 whatever they are: its gradient is what rounding leaves.
-                assert!(error <= 2e-5 * size + slack * whole, "{level:?} {}: {error} of {size} ({whole})", spec.name);
+                // Of one coordinate a layer norm leaves nothing.
+                assert!(
+                    error <= 2e-5 * size + slack * whole + 3e-7,
+                    "{level:?} {}: {error} of {size} ({whole})",
+                    spec.name
+                );
             }
             assert_eq!(trainer.step(), Some(outcome));
             let (after, state) = (trainer.params(), trainer.adam());
@@ -315,7 +319,7 @@ proptest! {
 
     #[test]
     fn transformer_gradients_are_exact(
-        (d_model, n_heads) in prop::sample::select(vec![(1, 1), (2, 1), (3, 3), (4, 2), (5, 1), (6, 2), (7, 1), (9, 3), (10, 1)]),
+        (d_model, n_heads) in prop::sample::select(vec![(1, 1), (8, 4), (3, 3), (4, 2), (5, 1), (6, 2), (7, 1), (9, 3), (10, 1), (5, 5)]),
         n_vocab in 2usize..8, n_layers in 1usize..4, width in 0usize..4, depth in 0usize..3, parallel_heads in 1usize..4,
         skips in prop::sample::select(Skips::all_meaningful()), freeze_bits in 0u8..32,
         next_token: bool, sparse: bool, batch_size in 1usize..24, seed: u64,
@@ -340,20 +344,22 @@ proptest! {
     }
 }
 
-/// Wide layers: more heads than one vector, more coordinates than one vector.
+/// More heads than one vector, more coordinates than one vector, and the sizes for which there are loops of their own.
 #[test]
 fn many_heads_and_coordinates() {
-    let config = TransformerConfig {
-        d_model: 11,
-        n_vocab: 40,
-        parallel_heads: 11,
-        n_layers: 2,
-        width: 9,
-        depth: 1,
-        ..Default::default()
-    };
-    for next_token in [true, false] {
-        compare(Model::Transformer(&config), Freeze::default(), next_token, false, 10, 5);
+    for (d_model, parallel_heads, n_vocab, n_layers, width) in [
+        (11, 11, 40, 2, 9),
+        (5, 5, 10, 1, 0),
+        (5, 20, 10, 1, 0),
+        (10, 5, 30, 1, 0),
+        (10, 10, 30, 1, 0),
+        (17, 3, 20, 1, 0),
+    ] {
+        let config =
+            TransformerConfig { d_model, n_vocab, parallel_heads, n_layers, width, depth: 1, ..Default::default() };
+        for next_token in [true, false] {
+            compare(Model::Transformer(&config), Freeze::default(), next_token, false, 30, 5);
+        }
     }
 }
 
