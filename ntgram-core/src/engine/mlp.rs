@@ -12,7 +12,7 @@ pub(super) struct Mlp {
     rows: usize,
     /// `ln(x)` (rows, stride) and its scales.
     h: Buffer,
-    scales: Vec<[f32; 2]>,
+    scales: Vec<[f64; 2]>,
     /// For each map but the last: its output before and after GELU.
     before: Vec<Buffer>,
     after: Vec<Buffer>,
@@ -47,12 +47,11 @@ impl Mlp {
         params: &[f32],
         x: &mut [f32],
         rows: usize,
-        mask: &[f32],
+        stride: usize,
         d: usize,
     ) {
         self.rows = rows;
-        let stride = mask.len();
-        layer_norm::forward::<I>(&x[..rows * stride], &mut self.h, &mut self.scales, mask, d);
+        layer_norm::forward(&x[..rows * stride], &mut self.h, &mut self.scales, stride, d);
         for (k, map) in maps.iter().enumerate() {
             let weight = &params[map.weight.clone()];
             let (done, todo) = self.after.split_at_mut(k);
@@ -82,10 +81,10 @@ impl Mlp {
         params: &[f32],
         grad: &mut [f32],
         dx: &mut [f32],
-        mask: &[f32],
+        stride: usize,
         d: usize,
     ) {
-        let (rows, stride) = (self.rows, mask.len());
+        let rows = self.rows;
         self.d_out[..rows * stride].copy_from_slice(&dx[..rows * stride]);
         for (k, map) in maps.iter().enumerate().rev() {
             let (input, input_stride): (&[f32], _) =
@@ -117,12 +116,12 @@ impl Mlp {
             }
             std::mem::swap(&mut self.d_in, &mut self.d_out);
         }
-        layer_norm::backward::<I>(
+        layer_norm::backward(
             &mut dx[..rows * stride],
             &self.d_out[..rows * stride],
             &self.h,
             &self.scales,
-            mask,
+            stride,
             d,
         );
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 struct Stream {
     x: Buffer,
     h: Buffer,
-    scales: Vec<[f32; 2]>,
+    scales: Vec<[f64; 2]>,
     f: Buffer,
     g: Buffer,
     /// Gradients by `f` and `g`.
@@ -34,9 +34,9 @@ impl Stream {
     }
 
     /// `h = ln(x)`, `f` and `g` from it and the position's row `pos` of `P`.
-    fn inputs<I: Isa>(&mut self, rows: usize, pos: &[f32], flags: &Flags, mask: &[f32], d: usize) {
-        let len = rows * mask.len();
-        layer_norm::forward::<I>(&self.x[..len], &mut self.h, &mut self.scales, mask, d);
+    fn inputs<I: Isa>(&mut self, rows: usize, pos: &[f32], flags: &Flags, stride: usize, d: usize) {
+        let len = rows * stride;
+        layer_norm::forward(&self.x[..len], &mut self.h, &mut self.scales, stride, d);
         mix_inputs::<I>(&mut self.f[..len], &self.h, pos, [flags.emb_qk, flags.pos_qk]);
         mix_inputs::<I>(&mut self.g[..len], &self.h, pos, [flags.emb_ov, flags.pos_ov]);
     }
@@ -48,12 +48,12 @@ impl Stream {
         dx: &mut [f32],
         d_pos: &mut [f32],
         flags: &Flags,
-        mask: &[f32],
+        stride: usize,
         d: usize,
     ) {
-        let len = rows * mask.len();
+        let len = rows * stride;
         mix_backward::<I>(&mut self.df[..len], &self.dg[..len], d_pos, flags);
-        layer_norm::backward::<I>(&mut dx[..len], &self.df[..len], &self.h[..len], &self.scales, mask, d);
+        layer_norm::backward(&mut dx[..len], &self.df[..len], &self.h[..len], &self.scales, stride, d);
     }
 }
 
@@ -144,8 +144,6 @@ pub(super) struct Part {
     first: Vec<u32>,
     second: Vec<u32>,
     itself: Vec<u32>,
-    /// 1 on real coordinates, 0 on padding; (stride).
-    mask: Buffer,
     /// The stream after the last layer, then its gradient, (pairs, stride), and room for the gradient by a layer's input.
     stream: Buffer,
     next: Buffer,
@@ -183,8 +181,6 @@ impl Part {
                 mlp1: Mlp::new(&layout.mlps[layer], pairs, stride),
             })
             .collect();
-        let mut mask = Buffer::new(stride);
-        mask[..d].fill(1.0);
         let widest = pairs.max(tokens1.len()) * stride;
         let grad = Buffer::new(layout.len);
         let of_pairs = |rows: &[u32]| groups.pairs.iter().map(|&p| rows[p as usize]).collect::<Vec<_>>();
@@ -205,7 +201,6 @@ impl Part {
             tokens1,
             row0,
             row1,
-            mask,
             grad,
         }
     }
@@ -243,8 +238,8 @@ impl Part {
             let (before, after) = self.layers.split_at_mut(l + 1);
             let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = &mut before[l];
             let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
-            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, &self.mask, d);
-            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, &self.mask, d);
+            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, self.layout.stride, d);
+            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, self.layout.stride, d);
             circuits::forward::<I>(qk, ov, layout, params, l);
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
@@ -256,7 +251,7 @@ impl Part {
             let Some(next) = after.first_mut() else {
                 attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut self.stream);
                 if !maps.is_empty() {
-                    mlp1.forward::<I>(maps, params, &mut self.stream, n_pairs, &self.mask, d);
+                    mlp1.forward::<I>(maps, params, &mut self.stream, n_pairs, self.layout.stride, d);
                 }
                 return;
             };
@@ -275,8 +270,8 @@ impl Part {
                 }
             }
             if !maps.is_empty() {
-                mlp1.forward::<I>(maps, params, &mut next.at1.x, n_pairs, &self.mask, d);
-                mlp0.forward::<I>(maps, params, &mut next.at0.x, rows0, &self.mask, d);
+                mlp1.forward::<I>(maps, params, &mut next.at1.x, n_pairs, self.layout.stride, d);
+                mlp0.forward::<I>(maps, params, &mut next.at0.x, rows0, self.layout.stride, d);
             }
         }
     }
@@ -307,9 +302,9 @@ impl Part {
             let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
-                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, &self.mask, d);
+                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, self.layout.stride, d);
                 if l < last {
-                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, &self.mask, d);
+                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, self.layout.stride, d);
                 }
             }
             self.next0.fill(0.0);
@@ -349,8 +344,8 @@ impl Part {
             circuits::backward::<I>(qk, ov, layout, params, &mut self.grad, l);
             let (d_pos0, rest) = self.grad[layout.pos.clone()].split_at_mut(stride);
             let d_pos1 = &mut rest[..stride];
-            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, &self.mask, d);
-            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, &self.mask, d);
+            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, self.layout.stride, d);
+            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, self.layout.stride, d);
             std::mem::swap(&mut self.stream, &mut self.next);
             std::mem::swap(&mut self.d0, &mut self.next0);
         }
