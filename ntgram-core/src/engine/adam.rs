@@ -11,7 +11,7 @@ const EPS: f32 = 1e-8;
 pub(super) struct Factors {
     /// `lr / (1 - β_1^t)`.
     step_size: f32,
-    /// `1 / √(1 - β_2^t)`, as a divisor.
+    /// `1 / √(1 - β_2^t)`.
     root_correction: f32,
 }
 
@@ -20,7 +20,7 @@ impl Factors {
     pub(super) fn new(lr: f64, t: u64) -> Self {
         let t = t as f64;
         let (one, two) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
-        Self { step_size: (lr / one) as f32, root_correction: two.sqrt() as f32 }
+        Self { step_size: (lr / one) as f32, root_correction: (1.0 / two.sqrt()) as f32 }
     }
 }
 
@@ -57,7 +57,7 @@ fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], 
         moment.store(m);
         square.store(v);
         // p = p - lr/(1 - β_1^t) m / (√v / √(1 - β_2^t) + eps)
-        let denominator = square.sqrt().div(root).add(eps);
+        let denominator = square.sqrt().fma(root, eps);
         V::load(p).sub(size.mul(moment).div(denominator)).store(p);
     }
 }

@@ -339,31 +339,25 @@ pub(super) fn backward<I: Isa>(
 ) {
     let &Layout { d, stride, lanes, .. } = layout;
     let table = d * lanes;
-    qk.gradient.fill(0.0);
-    ov.gradient.fill(0.0);
-    grad0.dg[..at0.rows * stride].fill(0.0);
-    grad1.dg[..at1.rows * stride].fill(0.0);
     // u = QKᵀ f1
-    add_product::<I>(&mut qk.gradient, Left::columns(at1.f, stride), &tables.du, d, at1.rows, table);
-    add_by_input::<I>(grad1.df, layout, &tables.du, &qk.transposed, at1.rows);
+    add_product::<I>(&mut qk.gradient, Left::columns(at1.f, stride), &tables.du, d, at1.rows, table, true);
+    add_by_input::<I>(grad1.df, layout, &tables.du, &qk.transposed, at1.rows, false);
     // o0 = OVᵀ g0, o1 = OVᵀ g1
-    add_product::<I>(&mut ov.gradient, Left::columns(at0.g, stride), &tables.d_o0, d, at0.rows, table);
-    add_product::<I>(&mut ov.gradient, Left::columns(at1.g, stride), &tables.d_o1, d, at1.rows, table);
-    add_by_input::<I>(grad0.dg, layout, &tables.d_o0, &ov.transposed, at0.rows);
-    add_by_input::<I>(grad1.dg, layout, &tables.d_o1, &ov.transposed, at1.rows);
+    add_product::<I>(&mut ov.gradient, Left::columns(at0.g, stride), &tables.d_o0, d, at0.rows, table, true);
+    add_product::<I>(&mut ov.gradient, Left::columns(at1.g, stride), &tables.d_o1, d, at1.rows, table, false);
+    add_by_input::<I>(grad0.dg, layout, &tables.d_o0, &ov.transposed, at0.rows, true);
+    add_by_input::<I>(grad1.dg, layout, &tables.d_o1, &ov.transposed, at1.rows, true);
 }
 
 /// `table = x matrix`: rows of inputs (rows, stride) by a circuit (d, width).
 fn fill_table<I: Isa>(table: &mut [f32], layout: &Layout, x: &[f32], matrix: &[f32], rows: usize) {
     let width = matrix.len() / layout.d;
-    let table = &mut table[..rows * width];
-    table.fill(0.0);
-    add_product::<I>(table, Left::rows(x, layout.stride), matrix, rows, layout.d, width);
+    add_product::<I>(table, Left::rows(x, layout.stride), matrix, rows, layout.d, width, true);
 }
 
-/// Adds to `dx` (rows, stride) the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
-fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize) {
+/// Adds to `dx` (rows, stride), or puts there, the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
+fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize, afresh: bool) {
     let &Layout { d, stride, heads, lanes, .. } = layout;
     let left = Left { data: dt, row: d * lanes, outer: lanes, inner: heads };
-    add_product::<I>(dx, left, transposed, rows, d * heads, stride);
+    add_product::<I>(dx, left, transposed, rows, d * heads, stride, afresh);
 }

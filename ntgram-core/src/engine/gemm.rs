@@ -25,7 +25,8 @@ impl<'a> Left<'a> {
 }
 
 vector_fn! {
-    /// `C (rows, width) += A (rows, depth) B (depth, width)`; `width` is a multiple of 8; rows of `B` and `C` are contiguous.
+    /// `C (rows, width) += A (rows, depth) B (depth, width)`, or without the old `C` where `afresh`; `width` is a multiple of 8; rows of
+    /// `B` and `C` are contiguous.
     /// Sums run over `k` in order, so the result does not depend on how rows are split over calls.
     pub(super) fn add_product<'a, I>(
         c: &'a mut [f32],
@@ -34,21 +35,22 @@ vector_fn! {
         rows: usize,
         depth: usize,
         width: usize,
+        afresh: bool,
     ) -> () {
         let mut m = 0;
-        while m < rows && depth > 0 {
+        while m < rows {
             let left = Left { data: &a.data[m * a.row..], ..a };
             let c = &mut c[m * width..];
             let wide = I::WIDE_REGISTERS && width.is_multiple_of(I::Wide::LANES);
             match (rows - m, wide) {
-                (1, true) => block_rows::<I::Wide, 1>(c, left, b, depth, width),
-                (2, true) => block_rows::<I::Wide, 2>(c, left, b, depth, width),
-                (3, true) => block_rows::<I::Wide, 3>(c, left, b, depth, width),
-                (_, true) => block_rows::<I::Wide, 4>(c, left, b, depth, width),
-                (1, false) => block_rows::<I::Half, 1>(c, left, b, depth, width),
-                (2, false) => block_rows::<I::Half, 2>(c, left, b, depth, width),
-                (3, false) => block_rows::<I::Half, 3>(c, left, b, depth, width),
-                (_, false) => block_rows::<I::Half, 4>(c, left, b, depth, width),
+                (1, true) => block_rows::<I::Wide, 1>(c, left, b, depth, width, afresh),
+                (2, true) => block_rows::<I::Wide, 2>(c, left, b, depth, width, afresh),
+                (3, true) => block_rows::<I::Wide, 3>(c, left, b, depth, width, afresh),
+                (_, true) => block_rows::<I::Wide, 4>(c, left, b, depth, width, afresh),
+                (1, false) => block_rows::<I::Half, 1>(c, left, b, depth, width, afresh),
+                (2, false) => block_rows::<I::Half, 2>(c, left, b, depth, width, afresh),
+                (3, false) => block_rows::<I::Half, 3>(c, left, b, depth, width, afresh),
+                (_, false) => block_rows::<I::Half, 4>(c, left, b, depth, width, afresh),
             }
             m += 4;
         }
@@ -56,18 +58,19 @@ vector_fn! {
 }
 
 #[inline(always)]
-fn block_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth: usize, width: usize) {
+fn block_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth: usize, width: usize, afresh: bool) {
     let mut n = 0;
     while n + 2 * V::LANES <= width {
-        block::<V, M, 2>(c, a, b, depth, width, n);
+        block::<V, M, 2>(c, a, b, depth, width, n, afresh);
         n += 2 * V::LANES;
     }
     if n < width {
-        block::<V, M, 1>(c, a, b, depth, width, n);
+        block::<V, M, 1>(c, a, b, depth, width, n, afresh);
     }
 }
 
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "operands and the place of one block")]
 fn block<V: Lanes, const M: usize, const W: usize>(
     c: &mut [f32],
     a: Left,
@@ -75,12 +78,15 @@ fn block<V: Lanes, const M: usize, const W: usize>(
     depth: usize,
     width: usize,
     n: usize,
+    afresh: bool,
 ) {
     let mut sums: [[V; W]; M] = [[V::zero(); W]; M];
     for (m, sums) in sums.iter_mut().enumerate() {
         let row = &c[m * width + n..][..W * V::LANES];
         for (w, sum) in sums.iter_mut().enumerate() {
-            *sum = V::load(&row[w * V::LANES..]);
+            if !afresh {
+                *sum = V::load(&row[w * V::LANES..]);
+            }
         }
     }
     let (mut outer, mut inner) = (0, 0);

@@ -2,13 +2,14 @@
 
 use super::adam::{self, Factors};
 use super::contexts::{BLOCK, Groups, Samples};
+use super::layout::padded;
 use super::loss::Loss;
 use super::math::Buffer;
 use super::simd::Isa;
 use super::unembed::{Shape, Tally};
 use std::ops::Range;
 
-/// A range of the contexts: rows (contexts, stride) of the table, their moments and gradient.
+/// A range of the contexts: rows (contexts, d) of the table, their moments and gradient; lengths rounded up to whole vectors.
 #[derive(Debug)]
 pub(super) struct Part {
     shape: Shape,
@@ -36,7 +37,7 @@ impl Part {
     ) -> Self {
         let groups = Groups::new(samples, range.clone(), batch_size);
         let loss = Loss::new(shape, samples, range.clone(), groups.fixed, law);
-        let table = || Buffer::new(range.len() * shape.stride);
+        let table = || Buffer::new(padded(range.len() * shape.d));
         let (w_e, m, v, d_table) = (table(), table(), table(), table());
         let (rows, grad) = (Buffer::new(BLOCK * shape.stride), Buffer::new(shape.n * shape.stride));
         Self { shape, range, groups, loss, table: w_e, m, v, d_table, rows, grad }
@@ -44,23 +45,23 @@ impl Part {
 
     /// Loss and gradients (into `self.d_table`, `self.grad`) of the samples `batch`, each divided by the batch size.
     pub(super) fn gradient<I: Isa>(&mut self, w_u: &[f32], samples: &Samples, batch: Range<usize>) -> Tally {
-        let stride = self.shape.stride;
+        let Shape { d, stride, .. } = self.shape;
         let factor = 1.0 / batch.len() as f32;
         // Rows of the last batch's pairs: all others are zero.
         for &p in &self.groups.pairs {
-            self.d_table[p as usize * stride..][..stride].fill(0.0);
+            self.d_table[p as usize * d..][..d].fill(0.0);
         }
         self.grad.fill(0.0);
         self.groups.fill(samples, batch);
         let mut total = Tally::default();
         for (block, pairs) in self.groups.pairs.chunks(BLOCK).enumerate() {
             for (row, &p) in self.rows.chunks_exact_mut(stride).zip(pairs) {
-                row.copy_from_slice(&self.table[p as usize * stride..][..stride]);
+                row[..d].copy_from_slice(&self.table[p as usize * d..][..d]);
             }
             // logits = W_E[context] W_Uᵀ
             let tally = self.loss.block::<I>(&self.groups, block, w_u, &mut self.grad, &mut self.rows, factor);
             for (row, &p) in self.rows.chunks_exact(stride).zip(pairs) {
-                self.d_table[p as usize * stride..][..stride].copy_from_slice(row);
+                self.d_table[p as usize * d..][..d].copy_from_slice(&row[..d]);
             }
             total.loss += tally.loss;
             total.correct += tally.correct;

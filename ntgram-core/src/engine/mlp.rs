@@ -62,14 +62,14 @@ impl Mlp {
             let left = Left::rows(input, input_stride);
             if k + 1 == maps.len() {
                 // x + W_out z
-                add_product::<I>(x, left, weight, rows, map.n_in, map.stride);
+                add_product::<I>(x, left, weight, rows, map.n_in, map.stride, false);
                 return;
             }
             let before = &mut self.before[k][..rows * map.stride];
             for row in before.chunks_exact_mut(map.stride) {
                 row.copy_from_slice(&params[map.bias.clone()]);
             }
-            add_product::<I>(before, left, weight, rows, map.n_in, map.stride);
+            add_product::<I>(before, left, weight, rows, map.n_in, map.stride, false);
             gelu::<I>(before, &mut todo[0]);
         }
     }
@@ -92,7 +92,7 @@ impl Mlp {
             let d_out = &self.d_out[..rows * map.stride];
             // out = W in + b
             let left = Left::columns(input, input_stride);
-            add_product::<I>(&mut grad[map.weight.clone()], left, d_out, map.n_in, rows, map.stride);
+            add_product::<I>(&mut grad[map.weight.clone()], left, d_out, map.n_in, rows, map.stride, false);
             if !map.bias.is_empty() {
                 let bias = &mut grad[map.bias.clone()];
                 for row in d_out.chunks_exact(map.stride) {
@@ -109,21 +109,13 @@ impl Mlp {
                 }
             }
             let d_in = &mut self.d_in[..rows * input_stride];
-            d_in.fill(0.0);
-            add_product::<I>(d_in, Left::rows(d_out, map.stride), weight, rows, map.n_out, input_stride);
+            add_product::<I>(d_in, Left::rows(d_out, map.stride), weight, rows, map.n_out, input_stride, true);
             if k > 0 {
                 gelu_backward::<I>(d_in, &self.before[k - 1]);
             }
             std::mem::swap(&mut self.d_in, &mut self.d_out);
         }
-        layer_norm::backward(
-            &mut dx[..rows * stride],
-            &self.d_out[..rows * stride],
-            &self.h,
-            &self.scales,
-            stride,
-            d,
-        );
+        layer_norm::backward(&mut dx[..rows * stride], &self.d_out[..rows * stride], &self.h, &self.scales, stride, d);
     }
 }
 

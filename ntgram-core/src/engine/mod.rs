@@ -300,7 +300,7 @@ impl Trainer {
                             let (a, b) = (samples.first[c] as usize, samples.second[c] as usize);
                             let lists = [(&mut part.table, params), (&mut part.m, start_m), (&mut part.v, start_v)];
                             for (to, list) in lists {
-                                to[local * shape.stride..][..d].copy_from_slice(&list[row(a, b)]);
+                                to[local * d..][..d].copy_from_slice(&list[row(a, b)]);
                             }
                         }
                         Part::LowRank(Box::new(part))
@@ -435,9 +435,9 @@ impl Trainer {
                 let mut list: Vec<f32> = initial.iter().map(|x| x * unseen).collect();
                 for part in &self.shared.parts {
                     let Part::LowRank(part) = &locked(part).0 else { continue };
-                    for (c, row) in part.range.clone().zip(table(part).chunks_exact(*stride)) {
+                    for (c, row) in part.range.clone().zip(table(part).chunks_exact(*d)) {
                         let (a, b) = (self.shared.samples.first[c] as usize, self.shared.samples.second[c] as usize);
-                        list[(a + n * b) * d..][..*d].copy_from_slice(&row[..*d]);
+                        list[(a + n * b) * d..][..*d].copy_from_slice(row);
                     }
                 }
                 for (to, from) in list[n * n * d..].chunks_exact_mut(*d).zip(shared.chunks_exact(*stride)) {

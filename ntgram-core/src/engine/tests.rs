@@ -293,7 +293,7 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
                 let error = norm(&mut range.map(|i| got[i] as f64 - want[i]));
                 // Of one coordinate a layer norm leaves nothing.
                 assert!(
-                    error <= 2e-5 * size + slack * whole + 3e-7,
+                    error <= 2e-5 * size + slack * whole + 2e-6,
                     "{level:?} {}: {error} of {size} ({whole})",
                     spec.name
                 );
