@@ -7,13 +7,16 @@ use crate::error::Result;
 use crate::plot::Figure;
 use crate::table::Table;
 
-/// Shows a figure in the running cell, as `image/png`. A kernel keeps one image a cell: several plots belong in one
+/// Shows a figure in the running cell: as `image/png`, and for JupyterLab as an HTML element that says how large the picture is on
+/// the page (a PNG file has two pixels for each of the page's). A kernel keeps one picture a cell: several plots belong in one
 /// [`Figure::grid`].
 ///
 /// # Errors
 /// The figure cannot be drawn.
 pub fn show(figure: &Figure) -> Result<()> {
-    mime_type("image/png").bytes(&figure.to_png()?);
+    let (png, html) = (figure.to_png()?, figure.to_html()?);
+    mime_type("image/png").bytes(&png);
+    mime_type("text/html").text(html);
     Ok(())
 }
 

@@ -17,5 +17,5 @@ pub use crate::notebook::show;
 pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel};
 pub use crate::rng::TorchRng;
 pub use crate::table::{Table, df};
-pub use crate::train::{Engine, History, TrainOptions, train};
+pub use crate::train::{Engine, History, TrainOptions, Training, train, train_all};
 pub use tch::{Device, Kind, Tensor};

@@ -111,7 +111,7 @@ fn activations_have_their_documented_shapes_and_names() {
     assert_eq!(activations.get("logits").unwrap().size(), [2, 5, 7]);
     assert_eq!(activations.layers[0].attention_pattern.size(), [3, 2, 2, 5, 5]);
     for key in activations.keys() {
-        activations.get(&key).unwrap();
+        assert!(activations.get(&key).is_ok(), "{key}");
     }
     for wrong in ["res_1", "para_3_layer_0", "para_0_layer_2", "mlp_", "x"] {
         assert!(activations.get(wrong).unwrap_err().to_string().contains("res_after_mlp_layer_1"), "{wrong}");
@@ -195,7 +195,7 @@ fn bad_input_is_refused_by_name() {
     let small = TransformerConfig { d_model: 6, n_vocab: 7, ..Default::default() };
     let model = Transformer::new(&small, &pi, &mut rng).unwrap();
     let data = generate_data(8, 2, &pi, 3, &mut rng).unwrap();
-    let mut check = |argument: &str, result: Result<()>| match result {
+    let check = |argument: &str, result: Result<()>| match result {
         Err(Error::Argument { argument: named, .. }) => assert_eq!(named, argument),
         other => panic!("{argument}: {other:?}"),
     };
@@ -214,7 +214,7 @@ fn bad_input_is_refused_by_name() {
     check("tokens", model.forward(&Tensor::from_slice(&[0.5f32, 1.0]).view([1, 2])).map(drop));
     check("tokens", model.forward(&Tensor::from_slice(&[0i64, 1])).map(drop));
     check("tokens", model.forward(&Tensor::from_slice(&[0i64; 4]).view([1, 4])).map(drop));
-    let mut fit = |options: TrainOptions| {
+    let fit = |options: TrainOptions| {
         let mut model = Transformer::new(&small, &pi, &mut TorchRng::new(0)).unwrap();
         train(&mut model, &data, &TrainOptions { progress: false, ..options }).map(drop)
     };

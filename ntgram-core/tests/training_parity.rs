@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Model, Run, assert_close, assert_summary, floats, reference, runs, values};
+use common::{Run, assert_close, assert_summary, floats, reference, runs, values};
 use ntgram_core::models::Parameters;
 use ntgram_core::prelude::*;
 

@@ -24,7 +24,7 @@ pub fn causal_mask(positions: i64, like: &Tensor) -> Tensor {
 pub fn attention_pattern(q: &Tensor, k: &Tensor) -> Tensor {
     let (positions, head_size) = (q.size()[3], q.size()[4]);
     let scores = q.matmul(&k.transpose(-2, -1)) / (head_size as f64).sqrt();
-    scores.masked_fill(&causal_mask(positions, q), f64::NEG_INFINITY).softmax(-1, Kind::Float)
+    scores.masked_fill(&causal_mask(positions, q), f64::NEG_INFINITY).softmax(-1, None)
 }
 
 /// Projects `x (B, S, d)` by `weights (H, d, d)` (each `(out, in)`) and splits the result into heads: `(H, m, B, S, e)`.

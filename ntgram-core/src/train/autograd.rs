@@ -69,6 +69,15 @@ impl<'a> Autograd<'a> {
         }
     }
 
+    /// The same training in double precision: what rounding does to float32 shows against it.
+    #[cfg(test)]
+    pub(super) fn in_double(mut self) -> Self {
+        let double = |tensor: &Tensor| tensor.detach().to_kind(Kind::Double);
+        self.leaf = double(&self.leaf).set_requires_grad(true);
+        self.frozen = self.frozen.iter().map(|tensor| tensor.as_ref().map(double)).collect();
+        self
+    }
+
     /// Every parameter in the model's order, trained ones as views of the leaf.
     fn params(&self) -> Vec<Tensor> {
         let mut trained = self.leaf.split_with_sizes(&self.sizes[..], 0).into_iter();
@@ -95,7 +104,11 @@ impl<'a> Autograd<'a> {
         let tokens = self.batch(k);
         let logits = model.logits(&self.params(), &tokens);
         let (loss, accuracy) = self.scored.loss_and_accuracy(&logits, &tokens);
-        let gradient = Tensor::run_backward(&[&loss], &[&self.leaf], false, false).remove(0);
+        // a loss that no trained parameter enters (a positional embedding that is skipped) has no graph to walk
+        let gradient = match loss.requires_grad() {
+            true => Tensor::run_backward(&[&loss], &[&self.leaf], false, false).remove(0),
+            false => self.leaf.zeros_like(),
+        };
         let step = Step { loss: loss.double_value(&[]) - self.entropy, accuracy: accuracy.double_value(&[]) };
         (step, gradient)
     }

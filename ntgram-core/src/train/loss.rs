@@ -35,15 +35,15 @@ impl Scored {
     pub(super) fn loss_and_accuracy(&self, logits: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
         let logits = logits.narrow(1, self.first, self.count); // (B, count, N)
         let targets = tokens.narrow(1, self.first + 1, self.count); // (B, count)
-        let log_p = (logits.softmax(-1, Kind::Float) + 1e-12).log();
+        let log_p = (logits.softmax(-1, None) + 1e-12).log();
         let loss = match &self.table {
             None => {
-                let log_p = log_p.reshape([-1, self.n_vocab]).log_softmax(-1, Kind::Float);
+                let log_p = log_p.reshape([-1, self.n_vocab]).log_softmax(-1, None);
                 log_p.nll_loss(&targets.reshape([-1]))
             }
             Some(table) => {
-                let pi = table.index_select(0, &self.law_rows(tokens).reshape([-1]));
-                -(pi * log_p.reshape([-1, self.n_vocab])).sum_dim_intlist(-1, false, Kind::Float).mean(Kind::Float)
+                let pi = table.to_kind(logits.kind()).index_select(0, &self.law_rows(tokens).reshape([-1]));
+                -(pi * log_p.reshape([-1, self.n_vocab])).sum_dim_intlist(-1, false, None).mean(None)
             }
         };
         let accuracy = tch::no_grad(|| logits.argmax(-1, false).eq_tensor(&targets).to_kind(Kind::Float).mean(Kind::Float));

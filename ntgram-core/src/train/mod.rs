@@ -3,12 +3,16 @@
 mod autograd;
 mod history;
 mod loss;
+mod lot;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 
 pub use crate::engine::AdamState as Adam;
 pub use history::History;
+pub use lot::{Training, train_all};
 
 use autograd::Autograd;
 

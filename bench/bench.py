@@ -1,0 +1,109 @@
+"""Side by side in one run: this crate's two engines, PyTorch eager and JAX, on the notebook's configurations. `make bench` calls it.
+
+    bench.py STEPS PEERS [--quick]      STEPS: the built example; PEERS: a Python that has torch, jax and optax
+
+Contenders take turns, several rounds, medians count. Prints the tables and writes them to bench/RESULTS.md. Standard library only.
+"""
+
+import datetime
+import math
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# name: kind, N, d, H, B, steps of each contender (circuit, autograd, eager, jax), least ratios asked for (eager, jax)
+CONFIGURATIONS = {
+    "low rank, N 10, d 5, B 512": ("low", 10, 5, 0, 512, (20000, 1500, 300, 20000), (300, 5)),
+    "low rank, N 10, d 5, B 1024": ("low", 10, 5, 0, 1024, (20000, 1500, 300, 10000), (300, 5)),
+    "low rank, N 100, d 10, B 1024": ("low", 100, 10, 0, 1024, (5000, 500, 200, 4000), (50, 2.5)),
+    "Transformer, N 10, d 5, H 5, B 512": ("tr", 10, 5, 5, 512, (10000, 400, 150, 4000), (200, 15)),
+    "Transformer, N 10, d 5, H 20, B 1024": ("tr", 10, 5, 20, 1024, (5000, 150, 60, 800), (200, 15)),
+    "Transformer, N 100, d 10, H 5, B 1024": ("tr", 100, 10, 5, 1024, (4000, 200, 80, 1000), (80, 6)),
+    "Transformer, N 100, d 10, H 10, B 1024": ("tr", 100, 10, 10, 1024, (3000, 150, 60, 800), (80, 6)),
+}
+# what grows: kind, N, d, H, B with `None` in the place of the size that is varied
+GROWTH = {
+    "N (low rank, d 10, B 1024)": (("low", None, 10, 0, 1024), [10, 30, 100, 300, 1000]),
+    "N (Transformer, d 10, H 5, B 1024)": (("tr", None, 10, 5, 1024), [10, 30, 100, 300, 1000]),
+    "d (low rank, N 100, B 1024)": (("low", 100, None, 0, 1024), [5, 8, 16, 32, 64]),
+    "d (Transformer, N 100, H 5, B 1024)": (("tr", 100, None, 5, 1024), [5, 8, 16, 32, 64]),
+    "H (Transformer, N 100, d 10, B 1024)": (("tr", 100, 10, None, 1024), [1, 4, 16, 64]),
+    "B (low rank, N 100, d 10)": (("low", 100, 10, 0, None), [128, 512, 2048, 8192]),
+    "B (Transformer, N 100, d 10, H 5)": (("tr", 100, 10, 5, None), [128, 512, 2048, 8192]),
+}
+
+
+def main(steps, peers, quick):
+    rounds = 1 if quick else 3
+    lines = [f"# Measured by `make bench`, {datetime.date.today()}", "", machine(), ""]
+    lines += ["Steps per second, preparation of the batches included; each the median of "
+              f"{rounds} rounds in which the contenders took turns. PyTorch eager and JAX on uniform random tokens, as ours.", "",
+              "| configuration | circuit engine | our autograd | PyTorch eager | JAX, warm | vs eager | asked | vs JAX | asked |",
+              "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    for name, (kind, n, d, h, b, counts, asked) in CONFIGURATIONS.items():
+        size = [kind, n, d, h, b]
+        contenders = [
+            [steps, *size, counts[0] // (4 if quick else 1), "circuit"],
+            [steps, *size, counts[1] // (4 if quick else 1), "autograd"],
+            [peers, HERE / "peers/eager.py", *size, counts[2]],
+            [peers, HERE / "peers/jax_scan.py", *size, counts[3]],
+        ]
+        speeds = [[] for _ in contenders]
+        for _ in range(rounds):
+            for command, found in zip(contenders, speeds):
+                found.append(speed(command))
+        ours, autograd, eager, jax = map(statistics.median, speeds)
+        row = [name, *(f"{x:,.0f}" for x in (ours, autograd, eager, jax)), f"{ours / eager:.0f}×", f"≥ {asked[0]}×",
+               f"{ours / jax:.1f}×", f"≥ {asked[1]}×"]  # fmt: skip
+        lines.append(f"| {' | '.join(row)} |")
+        print(lines[-1], flush=True)
+    lines += ["", "## Growth", "", "Microseconds a step of the circuit engine (in brackets: of our autograd), and the exponent fitted "
+              "to the engine's times.", "", "| grows | sizes: time | exponent |", "|---|---|--:|"]  # fmt: skip
+    for name, (size, values) in GROWTH.items():
+        times = []
+        for value in values:
+            filled = [value if x is None else x for x in size]
+            engine = statistics.median(1e6 / speed([steps, *filled, 300, "circuit"]) for _ in range(rounds))
+            times.append((value, engine, 1e6 / speed([steps, *filled, 12, "autograd"])))
+        slope = fit([math.log(v) for v, *_ in times], [math.log(t) for _, t, _ in times])
+        cells = ", ".join(f"{v}: {t:,.0f} ({a:,.0f})" for v, t, a in times)
+        lines.append(f"| {name} | {cells} | {slope:.2f} |")
+        print(lines[-1], flush=True)
+        slower = [v for v, t, a in times if t > a]
+        if slower:
+            print(f"    slower than autograd at {slower}", flush=True)
+    return lines
+
+
+def speed(command):
+    """Steps per second that a contender prints. Libtorch gets one thread: more cost time at these sizes."""
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=env)
+    if done.returncode:
+        sys.exit(f"bench: this failed: {' '.join(map(str, command))}\n{done.stderr}")
+    return float(done.stdout.split()[-1])
+
+
+def fit(x, y):
+    mx, my = statistics.fmean(x), statistics.fmean(y)
+    return sum((a - mx) * (b - my) for a, b in zip(x, y)) / sum((a - mx) ** 2 for a in x)
+
+
+def machine():
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    return f"{found[1] if found else platform.processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
+
+
+if __name__ == "__main__":
+    results = HERE / "RESULTS.md"
+    mark = "<!-- written by hand below -->"
+    rest = results.read_text().partition(mark)[2] if results.exists() else "\n"
+    text = "\n".join(main(sys.argv[1], sys.argv[2], "--quick" in sys.argv))
+    results.write_text(f"{text}\n\n{mark}{rest}")
+    print(f"bench: written to {results}")

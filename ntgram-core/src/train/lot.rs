@@ -1,0 +1,99 @@
+//! Independent trainings side by side: the notebook's loops over configurations and repetitions, in one call.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use super::{History, TrainOptions, check, choose, train_model};
+use crate::data::Data;
+use crate::error::Result;
+use crate::models::ModelMut;
+
+/// One training of a lot: what [`train`](super::train) takes.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// The model to train.
+    pub model: ModelMut<'a>,
+    /// Its data.
+    pub data: &'a Data,
+    /// Its options. Each training runs on one thread; the lot has one progress line, shown if the first training asks for it.
+    pub options: TrainOptions,
+}
+
+impl<'a> Training<'a> {
+    /// A training of either model.
+    pub fn new(model: impl Into<ModelMut<'a>>, data: &'a Data, options: TrainOptions) -> Self {
+        Self { model: model.into(), data, options }
+    }
+}
+
+/// Trains all models, each on its own thread as cores come free, and returns their histories in the order given. Each result is
+/// the one that [`train`](super::train) gives alone, whatever the threads' timing: nothing is shared.
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut TorchRng::new(1))?;
+/// let data = generate_data(256, 20, &pi, 3, &mut TorchRng::new(2))?;
+/// let mut models = (0..4).map(|k| LowRank::new(2 + k, 10, 3, &pi, &mut TorchRng::new(3))).collect::<Result<Vec<_>>>()?;
+/// let options = TrainOptions { progress: false, ..Default::default() };
+/// let histories = train_all(models.iter_mut().map(|m| Training::new(m, &data, options.clone())).collect())?;
+/// assert_eq!(histories.len(), 4);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Any training that [`train`](super::train) would refuse: nothing is done then. If a loss diverges, the error of the first such
+/// training; all others are run to their end, and their models are trained.
+pub fn train_all(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
+    for training in &trainings {
+        check(&training.model, training.data, &training.options)?;
+        choose(&training.model, training.data, &training.options)?;
+    }
+    let count = trainings.len();
+    let shown = trainings.first().is_some_and(|training| training.options.progress);
+    let places: Vec<Mutex<Option<Result<History>>>> = (0..count).map(|_| Mutex::new(None)).collect();
+    let jobs = Mutex::new(trainings.into_iter().zip(&places));
+    let done = AtomicUsize::new(0);
+    let work = || {
+        let next = || jobs.lock().expect("taking a job does not panic").next();
+        while let Some((training, place)) = next() {
+            let options = TrainOptions { threads: Some(1), progress: false, ..training.options };
+            let result = train_model(training.model, training.data, &options);
+            *place.lock().expect("one thread a place") = Some(result);
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(count);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(work);
+        }
+        if shown {
+            report(&done, count);
+        }
+    });
+    let results = places.into_iter().map(|place| place.into_inner().expect("one thread a place"));
+    results.map(|result| result.expect("all jobs are done")).collect()
+}
+
+/// Prints how many of the trainings are done, at most one line a second and twenty in all, until all are.
+fn report(done: &AtomicUsize, count: usize) {
+    let started = Instant::now();
+    let (mut shown, mut next) = (0, Duration::from_secs(1));
+    loop {
+        let finished = done.load(Ordering::Relaxed);
+        let elapsed = started.elapsed();
+        if finished == count {
+            println!("{count} trainings in {:.1} s", elapsed.as_secs_f64());
+            return;
+        }
+        if finished > shown && elapsed > next {
+            let whole = elapsed.mul_f64(count as f64 / finished as f64);
+            println!("{finished} of {count} trainings, {:.0} s left", (whole - elapsed).as_secs_f64());
+            shown = finished;
+            next = elapsed + Duration::from_secs(1).max(whole / 20);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
