@@ -99,12 +99,17 @@ vector_fn! {
                 k += 1;
             }
         }
-        let mut sum = I::Wide::zero();
+        // Small terms are summed apart: added one by one to a sum near 1 they would round away, all in one direction, and a
+        // model that is almost sure would learn too slowly.
+        let (mut small, mut large) = (I::Wide::zero(), I::Wide::zero());
         for row in g.chunks_exact_mut(BLOCK) {
             let e = exp2(I::Wide::load(row).sub(best));
             e.store(row);
-            sum = sum.add(e);
+            let small_part = e.where_greater(I::Wide::splat(0.125), I::Wide::zero(), e);
+            small = small.add(small_part);
+            large = large.add(e.sub(small_part));
         }
+        let sum = large.add(small);
         let (mut index, mut over_sum) = ([0.0; BLOCK], [0.0; BLOCK]);
         argmax.store(&mut index);
         I::Wide::splat(1.0).div(sum).store(&mut over_sum);
