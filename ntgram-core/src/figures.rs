@@ -12,7 +12,11 @@ use crate::plot::{BarChart, Heatmap};
 /// Not a matrix, or an empty one.
 pub fn heatmap(matrix: &Tensor) -> Result<Heatmap> {
     let [rows, columns] = matrix.size()[..] else {
-        return Err(Error::argument("matrix", format!("of shape {:?}", matrix.size()), "it must have rows and columns"));
+        return Err(Error::argument(
+            "matrix",
+            format!("of shape {:?}", matrix.size()),
+            "it must have rows and columns",
+        ));
     };
     let values = Vec::<f64>::try_from(matrix.detach().to_kind(Kind::Double).contiguous().view([-1]))?;
     Heatmap::new(&values, rows as usize, columns as usize)

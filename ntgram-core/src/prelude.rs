@@ -4,9 +4,9 @@ pub use crate::data::{Data, generate_data, sample_data};
 pub use crate::error::{Error, Result};
 pub use crate::figures::{attention_heatmap, by_attention, diverging_heatmap, every_attention, heatmap};
 pub use crate::interp::{
-    Attribution, Method, attention_map, back_track, cosine_similarity, divergence, exact_attention_map, full_ov_circuit,
-    full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis, ov_circuit, projector, projector_distance,
-    qk_circuit, rank_d_part, second_order_optimum, svd, svdvals,
+    Attribution, Method, attention_map, back_track, cosine_similarity, divergence, exact_attention_map,
+    full_ov_circuit, full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis, ov_circuit,
+    projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum, svd, svdvals,
 };
 pub use crate::laws::{
     Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law, generate_each, last_position_law,

@@ -72,7 +72,8 @@ impl Table {
         for row in self.shown_rows() {
             html += "<tr>";
             for (column, &numeric) in columns.iter().zip(&numeric) {
-                let text = row.map_or_else(|| "⋯".to_owned(), |row| column.get(row).map_or_else(|_| String::new(), value_text));
+                let text = row
+                    .map_or_else(|| "⋯".to_owned(), |row| column.get(row).map_or_else(|_| String::new(), value_text));
                 html += &cell("td", numeric, &text);
             }
             html += "</tr>\n";

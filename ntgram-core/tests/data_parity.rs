@@ -57,6 +57,7 @@ fn cell_1() {
 
 #[test]
 fn cells_2_to_4() {
+    #[allow(clippy::type_complexity)]
     let settings: [(usize, u64, usize, [f64; 3], [usize; 3], [usize; 2], &str); 3] = [
         (2, 666, 10, [1.0; 3], [10, 10, 1], [1024, 5000], "freeze0"),
         (3, 2222, 100, [0.9, 0.9, 0.6], [100; 3], [512, 3000], "low_rank"),

@@ -34,6 +34,7 @@ fn assert_law(law: &Law, summary: &Value, what: &str) {
 
 #[test]
 fn power_unif_laws_of_cells_1_to_6() {
+    #[allow(clippy::type_complexity)]
     let settings: [(usize, u64, usize, [f64; 3], [usize; 3]); 6] = [
         (1, 2222, 100, [1.0; 3], [40, 40, 1]),
         (2, 666, 10, [1.0; 3], [10, 10, 1]),

@@ -148,7 +148,8 @@ fn closed_form_divergence_is_the_expected_loss() {
     let pi = law(5, 4);
     let model = LowRank::new(2, 5, 3, &pi, &mut TorchRng::new(4)).unwrap();
     let pairs: Vec<i64> = (0..25).flat_map(|k| [k / 5, k % 5]).collect();
-    let log_q = model.forward(&Tensor::from_slice(&pairs).view([25, 2])).unwrap().select(1, 1).log_softmax(-1, Kind::Double);
+    let log_q =
+        model.forward(&Tensor::from_slice(&pairs).view([25, 2])).unwrap().select(1, 1).log_softmax(-1, Kind::Double);
     let pi_2 = Tensor::from_slice(pi.last_table()).view([25, 5]).to_kind(Kind::Double);
     let kl = (&pi_2 * (pi_2.log() - log_q)).sum_dim_intlist(-1, false, None).mean(None).double_value(&[]);
     assert!((model.compute_div().unwrap() - kl).abs() < 1e-6, "{kl}");

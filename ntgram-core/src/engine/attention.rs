@@ -3,9 +3,11 @@
 //! Position 0 has one row for each distinct first token (`a`), position 1 one for each distinct second token, or one for each pair
 //! after the first layer (`b`). For a pair (a, b) and every head `h`, with the circuits QK and OV:
 //!
-//!     u[b] = QKᵀ f1[b]                           o0[a] = OVᵀ g0[a],  o1[b] = OVᵀ g1[b]
-//!     α    = sigmoid(u[b]·f0[a] - u[b]·f1[b])    the weight of the first token
-//!     r    = s_res x1[b] + Σ_h α o0[a] + (1 - α) o1[b]
+//! ```text
+//! u[b] = QKᵀ f1[b]                           o0[a] = OVᵀ g0[a],  o1[b] = OVᵀ g1[b]
+//! α    = sigmoid(u[b]·f0[a] - u[b]·f1[b])    the weight of the first token
+//! r    = s_res x1[b] + Σ_h α o0[a] + (1 - α) o1[b]
+//! ```
 //!
 //! `f`, `g` are the inputs of the QK and OV circuits. Tables come in two layouts: `(row, c, h)` with heads padded to vectors, for sums
 //! over coordinates, and `(row, h, c)` with coordinates padded, for sums over heads.

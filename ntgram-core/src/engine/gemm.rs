@@ -70,7 +70,6 @@ fn block_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "operands and the place of one block")]
 fn block<V: Lanes, const M: usize, const W: usize>(
     c: &mut [f32],
     a: Left,

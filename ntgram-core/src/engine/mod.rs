@@ -352,11 +352,6 @@ impl Trainer {
         })
     }
 
-    /// Batches that are left.
-    pub fn remaining(&self) -> usize {
-        (self.shared.samples.keys.len() - self.position).div_ceil(self.batch_size)
-    }
-
     /// One Adam step on the next batch; `None` when every sequence has been visited.
     pub fn step(&mut self) -> Option<StepOutcome> {
         let batch = self.next_batch()?;
@@ -373,6 +368,7 @@ impl Trainer {
     }
 
     /// The next batch's outcome and gradients in the order of the model's parameter list, without a step (frozen parameters' too).
+    #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let batch = self.next_batch()?;
         let outcome = self.work(batch, None);

@@ -54,7 +54,11 @@ impl Activations {
     /// `layer` is not a layer of the model.
     pub fn layer(&self, layer: usize) -> Result<&LayerActivations> {
         self.layers.get(layer).ok_or_else(|| {
-            Error::argument("layer", layer, format!("the model has layers 0 to {}", self.layers.len().saturating_sub(1)))
+            Error::argument(
+                "layer",
+                layer,
+                format!("the model has layers 0 to {}", self.layers.len().saturating_sub(1)),
+            )
         })
     }
 
@@ -74,7 +78,8 @@ impl Activations {
     /// # Errors
     /// No such name; the message lists those there are.
     pub fn get(&self, key: &str) -> Result<Tensor> {
-        let unknown = || Error::argument("key", format!("{key:?}"), format!("it must be one of {}", self.keys().join(", ")));
+        let unknown =
+            || Error::argument("key", format!("{key:?}"), format!("it must be one of {}", self.keys().join(", ")));
         let layer = |index: &str| index.parse().ok().and_then(|i: usize| self.layers.get(i)).ok_or_else(unknown);
         let tensor = match key {
             "res_0" => &self.res_0,

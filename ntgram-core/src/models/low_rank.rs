@@ -74,7 +74,7 @@ impl LowRank {
     /// # Errors
     /// The device is not there.
     pub fn to_device(mut self, device: Device) -> Result<Self> {
-        self.params.to_device(device)?;
+        self.params.move_to(device)?;
         Ok(self)
     }
 

@@ -19,10 +19,8 @@ impl Parameters {
     /// of draws is that of the list, but a module's `out_proj` comes before its `in_proj`, as in PyTorch.
     pub(crate) fn init(specs: Vec<ParamSpec>, rng: &mut TorchRng) -> Self {
         let mut order: Vec<usize> = (0..specs.len()).collect();
-        for k in 1..specs.len() {
-            if specs[k].kind == ParamKind::OutProj {
-                order.swap(k - 1, k);
-            }
+        for (k, _) in specs.iter().enumerate().filter(|(_, spec)| spec.kind == ParamKind::OutProj) {
+            order.swap(k - 1, k);
         }
         let mut drawn: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
         for k in order {
@@ -114,7 +112,7 @@ impl Parameters {
         Ok(())
     }
 
-    pub(crate) fn to_device(&mut self, device: Device) -> Result<()> {
+    pub(crate) fn move_to(&mut self, device: Device) -> Result<()> {
         for tensor in &mut self.tensors {
             *tensor = tensor.f_to_device(device)?;
         }

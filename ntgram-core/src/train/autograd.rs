@@ -132,7 +132,8 @@ impl<'a> Autograd<'a> {
     /// Puts the trained values into the model; returns the optimiser's state after that many steps.
     pub(super) fn finish(self, model: &mut ModelMut, steps: usize) -> Adam {
         let mut flat = model.params().to_flat();
-        let mut adam = Adam { m: vec![0.0; flat.len()], v: vec![0.0; flat.len()], steps: self.steps_before + steps as u64 };
+        let mut adam =
+            Adam { m: vec![0.0; flat.len()], v: vec![0.0; flat.len()], steps: self.steps_before + steps as u64 };
         let to_vec = |tensor: &Tensor| {
             let mut values = vec![0f32; tensor.numel()];
             tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).copy_data(&mut values, tensor.numel());

@@ -58,7 +58,13 @@ mod tests {
 
     fn history(loss: Vec<f64>) -> History {
         let accuracy = vec![1.0; loss.len()];
-        History { loss, accuracy, engine: Engine::Autograd, seconds: 2.0, adam: Adam { m: vec![], v: vec![], steps: 0 } }
+        History {
+            loss,
+            accuracy,
+            engine: Engine::Autograd,
+            seconds: 2.0,
+            adam: Adam { m: vec![], v: vec![], steps: 0 },
+        }
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Scored {
                 -(pi * log_p.reshape([-1, self.n_vocab])).sum_dim_intlist(-1, false, None).mean(None)
             }
         };
-        let accuracy = tch::no_grad(|| logits.argmax(-1, false).eq_tensor(&targets).to_kind(Kind::Float).mean(Kind::Float));
+        let accuracy =
+            tch::no_grad(|| logits.argmax(-1, false).eq_tensor(&targets).to_kind(Kind::Float).mean(Kind::Float));
         (loss, accuracy)
     }
 

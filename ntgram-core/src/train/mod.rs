@@ -29,7 +29,7 @@ use progress::Progress;
 pub enum Engine {
     /// tch's autograd: any model, any device.
     Autograd,
-    /// Hand-derived gradients in circuit space ([`engine`](crate::engine)): trigrams with a window of 3 on the CPU, many times
+    /// Hand-derived gradients in circuit space (`src/engine`): trigrams with a window of 3 on the CPU, many times
     /// faster; the same numbers up to rounding.
     Circuit,
 }
@@ -66,7 +66,16 @@ pub struct TrainOptions {
 
 impl Default for TrainOptions {
     fn default() -> Self {
-        Self { lr: 1e-3, next_token: true, seed: 0, engine: None, threads: None, adam: None, max_batches: None, progress: true }
+        Self {
+            lr: 1e-3,
+            next_token: true,
+            seed: 0,
+            engine: None,
+            threads: None,
+            adam: None,
+            max_batches: None,
+            progress: true,
+        }
     }
 }
 
@@ -152,7 +161,9 @@ impl<'a> Run<'a> {
                     batch_size: data.batch_size(),
                     next_token: options.next_token,
                     lr: options.lr,
-                    threads: options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+                    threads: options
+                        .threads
+                        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
                 };
                 Run::Circuit(Box::new(Trainer::new(&problem, &model.params().to_flat(), options.adam.as_ref())?))
             }
@@ -227,7 +238,11 @@ fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> 
     let freeze = model.frozen();
     let specs = model.params().specs();
     if specs.iter().all(|spec| spec.is_frozen(&freeze)) {
-        return Err(Error::argument("freeze", format!("{freeze:?}"), "at least one group of parameters must be trained"));
+        return Err(Error::argument(
+            "freeze",
+            format!("{freeze:?}"),
+            "at least one group of parameters must be trained",
+        ));
     }
     let size: usize = specs.iter().map(|spec| spec.len()).sum();
     match &options.adam {

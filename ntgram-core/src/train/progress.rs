@@ -22,7 +22,7 @@ impl Progress {
 
     /// Called after each step.
     pub(super) fn tick(&mut self, done: usize, loss: f64) {
-        if !self.shown || done % self.stride != 0 {
+        if !self.shown || !done.is_multiple_of(self.stride) {
             return;
         }
         let elapsed = self.started.elapsed();

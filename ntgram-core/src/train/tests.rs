@@ -46,7 +46,8 @@ fn assert_same_step(model: ModelMut, data: &Data, options: &TrainOptions) {
     };
     near("loss", (loss - float).abs(), (loss - double).abs(), 0.0, double.abs());
     assert!((outcome.accuracy - in_float.0.accuracy).abs() <= 1.5 / data.batch_size() as f64, "accuracy");
-    let [float, double] = [in_float.1, in_double.1].map(|g: Tensor| Vec::<f64>::try_from(g.to_kind(Kind::Double)).unwrap());
+    let [float, double] =
+        [in_float.1, in_double.1].map(|g: Tensor| Vec::<f64>::try_from(g.to_kind(Kind::Double)).unwrap());
     let freeze = model.frozen();
     let (mut at, mut trained_at, mut parts) = (0, 0, vec![]);
     for spec in model.params().specs() {

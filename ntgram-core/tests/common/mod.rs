@@ -51,7 +51,11 @@ pub fn values(tensor: &Tensor) -> Vec<f32> {
 
 /// Asserts `a` within a relative tolerance of `b`.
 pub fn assert_close(what: &str, a: f64, b: f64, relative: f64) {
-    assert!((a - b).abs() <= relative * b.abs(), "{what}: {a} is not {b} (relative error {:e})", (a - b).abs() / b.abs());
+    assert!(
+        (a - b).abs() <= relative * b.abs(),
+        "{what}: {a} is not {b} (relative error {:e})",
+        (a - b).abs() / b.abs()
+    );
 }
 
 /// Either model, for tests that go through both.
@@ -112,13 +116,8 @@ fn options(lr: f64, next_token: bool, seed: u64) -> TrainOptions {
     TrainOptions { lr, next_token, seed, progress: false, ..Default::default() }
 }
 
-const NO_RESIDUAL: Skips = Skips {
-    skip_res_connection: true,
-    skip_pos_qk: false,
-    skip_emb_qk: false,
-    skip_pos_ov: false,
-    skip_emb_ov: false,
-};
+const NO_RESIDUAL: Skips =
+    Skips { skip_res_connection: true, skip_pos_qk: false, skip_emb_qk: false, skip_pos_ov: false, skip_emb_ov: false };
 
 fn config(d: usize, n: usize, para: usize, skips: Skips) -> TransformerConfig {
     TransformerConfig { d_model: d, n_vocab: n, parallel_heads: para, skips, ..Default::default() }
@@ -130,8 +129,7 @@ pub fn runs(cell: u32) -> Vec<Run> {
     let transformer = |config: &TransformerConfig, pi: &Law, rng: &mut TorchRng| {
         Model::Transformer(Transformer::new(config, pi, rng).unwrap())
     };
-    let low_rank =
-        |d, n, pi: &Law, rng: &mut TorchRng| Model::LowRank(LowRank::new(d, n, 3, pi, rng).unwrap());
+    let low_rank = |d, n, pi: &Law, rng: &mut TorchRng| Model::LowRank(LowRank::new(d, n, 3, pi, rng).unwrap());
     let data = |b, k, pi: &Law, rng: &mut TorchRng| std::rc::Rc::new(generate_data(b, k, pi, 3, rng).unwrap());
     match cell {
         1 => {
