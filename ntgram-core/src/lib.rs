@@ -52,6 +52,7 @@ pub mod rng;
 pub mod table;
 pub mod train;
 
+pub use error::{Error, Result};
 pub use polars;
 pub use rand;
 pub use tch;
