@@ -1,0 +1,96 @@
+"""Executes a notebook in the project's kernel, without a browser: `notebook.py NOTEBOOK (--to FOLDER | --in-place)`.
+
+Writes the executed copy and an HTML page of it, and prints their paths last. A cell that fails is named with its error,
+and the exit status is 1. Runs in the virtual environment that the set-up makes.
+"""
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert import HTMLExporter
+
+KERNEL = "ntgram"
+START_SECONDS = 900  # without a warm build folder the kernel starts all the same; its first cell then takes minutes
+CELL_SECONDS = 1800
+
+
+class Progress(NotebookClient):
+    """Prints a line for each code cell: its number, what it is about, and how long it took."""
+
+    def announce(self):
+        self.total = sum(cell.cell_type == "code" for cell in self.nb.cells)
+        self.number, self.heading = -1, ""
+        self.on_cell_start, self.on_cell_executed = self.begin, self.end
+        return self
+
+    def begin(self, cell, cell_index):
+        if cell.cell_type != "code":
+            return
+        self.number += 1
+        above = self.nb.cells[cell_index - 1] if cell_index else None
+        title = above.source.splitlines()[0].lstrip("# ") if above and above.cell_type == "markdown" else ""
+        print(f"  cell {self.number} of {self.total - 1}: {title or cell.source.splitlines()[0]} … ", end="", flush=True)
+        self.begun = time.monotonic()
+
+    def end(self, cell, cell_index, execute_reply):
+        failed = "" if execute_reply["content"]["status"] == "ok" else ", failed"
+        print(f"{time.monotonic() - self.begun:.1f} s{failed}", flush=True)
+
+
+def execute(notebook, folder):
+    """Executes `notebook` in place of its old outputs, with `folder` as the working folder. None, or the error."""
+    client = Progress(
+        notebook,
+        kernel_name=KERNEL,
+        timeout=CELL_SECONDS,
+        startup_timeout=START_SECONDS,
+        record_timing=False,
+        resources={"metadata": {"path": str(folder)}},
+    ).announce()
+    try:
+        client.execute()
+    except CellExecutionError as error:
+        # evcxr sends the reason to the page, not in its reply: it is among the cell's outputs.
+        outputs = [out for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "error"]
+        text = "\n".join("\n".join(out.traceback) or out.evalue for out in outputs) or str(error)
+        return re.sub(r"\x1b\[[\d;]*m", "", text)
+    except (CellTimeoutError, DeadKernelError) as error:
+        return str(error)
+    return None
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("notebook", type=Path)
+    target = options.add_mutually_exclusive_group(required=True)
+    target.add_argument("--to", type=Path, help="folder for the executed copy and its HTML page")
+    target.add_argument("--in-place", action="store_true", help="rewrite the notebook itself")
+    options = options.parse_args()
+
+    path = options.notebook.resolve()
+    notebook = nbformat.read(path, as_version=4)
+    print(f"ntgram: executing {path}", flush=True)
+    error = execute(notebook, path.parent)
+
+    executed = path if options.in_place else options.to.resolve() / path.name
+    if error is None or not options.in_place:
+        executed.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, executed)
+    if error is not None:
+        where = "" if options.in_place else f"\nntgram: outputs up to there are in {executed}"
+        sys.exit(f"{error}{where}")
+    print(f"ntgram: executed notebook: {executed}")
+    if not options.in_place:
+        page = executed.with_suffix(".html")
+        page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+        print(f"ntgram: as a page:         {page}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""Installs what the notebooks need, step by step, under the user's cache folder; `make` calls it.
+
+    setup.py [--cuda]           install what is missing
+    setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
+    setup.py uninstall          remove the kernel spec and everything installed
+
+Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
+and builds are made beside their place and moved there when whole. Python's standard library only.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import kernel
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ntgram")
+PYTHON = CACHE / "python/bin/python"
+EVCXR = "0.22.0"
+TORCH = "2.13.0"  # the libtorch that tch 0.26 is written for
+# What libtorch_cpu.so of that wheel links on Linux, although it computes on the CPU.
+CUDA_STUBS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]
+MACOS = kernel.MACOS
+
+
+def main(arguments):
+    cuda = "--cuda" in arguments
+    arguments = [a for a in arguments if a != "--cuda"]
+    if arguments == ["uninstall"]:
+        return uninstall()
+    if arguments[:1] == ["in"]:
+        settings = settings_for(cuda)
+        env = kernel.environment(settings, os.environ)
+        env["CARGO_TARGET_DIR"] = str(CACHE / "target")
+        os.execvpe(arguments[1], arguments[1:], env)
+    if arguments:
+        sys.exit(__doc__)
+    check_prerequisites()
+    settings = settings_for(cuda)
+    install_python_packages()
+    install_evcxr()
+    install_libtorch(settings, cuda)
+    install_library_sources()
+    warm_up(settings)
+    install_kernel_spec(settings)
+
+
+# ---- what is there before us
+
+def check_prerequisites():
+    """Names every missing tool, each with the command that installs it."""
+    wanted = re.search(r'rust-version = "([\d.]+)"', (REPOSITORY / "Cargo.toml").read_text())[1]
+    missing = []
+    version = re.search(r"rustc ([\d.]+)", output_of("rustc", "--version"))
+    if not version or not output_of("cargo", "--version"):
+        missing.append(f"the Rust toolchain (rustc and cargo {wanted} or newer): install rustup, see https://rustup.rs")
+    elif numbers(version[1]) < numbers(wanted):
+        missing.append(f"Rust {wanted} or newer (this is {version[1]}): rustup update stable")
+    if sys.version_info < (3, 10):
+        missing.append(f"Python 3.10 or newer (this is {platform.python_version()}): {package('python3')}, "
+                       "or name another one: make PYTHON=/path/to/python3")  # fmt: skip
+    elif subprocess.run([sys.executable, "-c", "import venv, ensurepip"], capture_output=True).returncode:
+        missing.append(f"Python's venv module: {package('python3-venv')}")
+    compilers = {"C": os.environ.get("CC", "cc"), "C++": os.environ.get("CXX", "c++")}
+    for language, command in compilers.items():
+        if not shutil.which(command.split()[0]):
+            missing.append(f"a {language} compiler (`{command}`): {package('c++')}")
+    if MACOS and platform.machine() != "arm64":
+        missing.append(f"libtorch {TORCH} for this processor (its wheels for macOS are for arm64 only): "
+                       "build it and set LIBTORCH to its folder")  # fmt: skip
+    if missing:
+        sys.exit("ntgram: missing here:\n" + "\n".join(f"  - {line}" for line in missing))
+
+
+def package(name):
+    """The command that installs `name` (Debian's names, or `c++`) on this system."""
+    if MACOS:
+        return "xcode-select --install" if name == "c++" else "brew install python"
+    managers = {
+        "apt-get": ("sudo apt-get install", {"c++": "g++"}),
+        "dnf": ("sudo dnf install", {"c++": "gcc-c++", "python3-venv": "python3"}),
+        "pacman": ("sudo pacman -S", {"c++": "gcc", "python3": "python", "python3-venv": "python"}),
+        "zypper": ("sudo zypper install", {"c++": "gcc-c++", "python3-venv": "python3"}),
+    }
+    for manager, (command, names) in managers.items():
+        if shutil.which(manager):
+            return f"{command} {names.get(name, name)}"
+    return f"install {name} with the system's package manager"
+
+
+# ---- the steps
+
+def install_python_packages():
+    requirements = REPOSITORY / "setup/requirements.txt"
+    stamp = CACHE / "python/installed.txt"
+    title = "JupyterLab, nbclient and pytest"
+    if stamp.exists() and stamp.read_text() == requirements.read_text() and output_of(PYTHON, "--version"):
+        return say(title, "already there")
+    say(title, CACHE / "python")
+    if not output_of(PYTHON, "-m", "pip", "--version"):
+        run(sys.executable, "-m", "venv", "--clear", CACHE / "python")
+    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
+    write(stamp, requirements.read_text())
+
+
+def install_evcxr():
+    root = CACHE / f"evcxr-{EVCXR}"
+    title = f"evcxr {EVCXR}, the Rust kernel"
+    if (root / "bin/evcxr_jupyter").exists():
+        return say(title, "already there")
+    say(title, f"{root} (several minutes)")
+    build = CACHE / "evcxr-build"  # kept while unfinished: an interrupted build goes on from there
+    clean = {"compiler": {}, "libtorch": "", "cargo_bin": ""}
+    env = kernel.environment(clean, os.environ) | {"CARGO_TARGET_DIR": str(build)}
+    run("cargo", "install", "--locked", "--root", root, f"evcxr_jupyter@{EVCXR}", env=env)
+    shutil.rmtree(build, ignore_errors=True)
+
+
+def settings_for(cuda):
+    """What the launcher must know."""
+    own = os.environ.get("LIBTORCH")
+    if cuda and MACOS:
+        sys.exit("ntgram: CUDA=1 is for Linux: there are no GPU packages for macOS")
+    if own:
+        libtorch = Path(own).resolve()
+        check_own_libtorch(libtorch)
+    elif cuda:
+        libtorch = CACHE / f"libtorch-{TORCH}-cuda/packages/torch"
+    else:
+        libtorch = CACHE / f"libtorch-{TORCH}-cpu"
+    return {
+        "cache": str(CACHE),
+        "evcxr": str(CACHE / f"evcxr-{EVCXR}/bin/evcxr_jupyter"),
+        "libtorch": str(libtorch),
+        "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
+        "compiler": {name: os.environ[name] for name in kernel.COMPILER if name in os.environ},
+    }
+
+
+def libtorch_version(folder):
+    """The version of the libtorch in `folder` (an unpacked archive or a Python package), or None."""
+    for name in ("build-version", "version.py"):
+        if (folder / name).is_file() and (found := re.search(r"\d+\.\d+\.\d+", (folder / name).read_text())):
+            return found[0]
+    for name in ("include/torch/headeronly/version.h", "include/torch/csrc/api/include/torch/version.h"):
+        if (folder / name).is_file():
+            parts = re.findall(r"define TORCH_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", (folder / name).read_text())
+            if len(parts) == 3:
+                return ".".join(parts)
+    return None
+
+
+def check_own_libtorch(folder):
+    """Refuses a LIBTORCH that the tch crate is not written for."""
+    version = libtorch_version(folder)
+    if version != TORCH:
+        found = f"holds version {version}" if version else "holds no libtorch whose version can be read"
+        sys.exit(f"ntgram: LIBTORCH={folder} {found}, and version {TORCH} is needed. "
+                 f"Set LIBTORCH to a libtorch {TORCH}, or unset it to have that version installed.")  # fmt: skip
+
+
+def install_libtorch(settings, cuda):
+    libtorch = Path(settings["libtorch"])
+    title = f"libtorch {TORCH}" + (" with the GPU packages" if cuda else "")
+    if os.environ.get("LIBTORCH"):
+        return say(title, f"your own, {libtorch}")
+    if (libtorch / "build-version").exists():
+        return say(title, "already there")
+    if cuda:
+        folder = libtorch.parent.parent
+        say(title, f"{folder} (a download of some 3 GB)")
+        part = folder.with_name(folder.name + ".part")
+        run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--only-binary=:all:", "--upgrade",
+            "--target", part / "packages", f"torch=={TORCH}")  # fmt: skip
+        write(part / "packages/torch/build-version", f"{TORCH}\n")
+    else:
+        folder = libtorch
+        say(title, f"{folder} (a download of about 0.5 GB)")
+        part = folder.with_name(folder.name + ".part")
+        downloads = part.with_name(folder.name + ".wheels")
+        wheels = [f"torch=={TORCH}"] + ([] if MACOS else CUDA_STUBS)
+        run(PYTHON, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
+            "--dest", downloads, *wheels)  # fmt: skip
+        shutil.rmtree(part, ignore_errors=True)
+        for wheel in downloads.glob("*.whl"):
+            unpack_cpu_libraries(wheel, part)
+        if not MACOS:
+            # The wheel's libtorch.so only pulls in the GPU libraries; tch links it by name, so an empty one will do.
+            run(*os.environ.get("CC", "cc").split(), "-shared", "-x", "c", os.devnull, "-o", part / "lib/libtorch.so")
+        write(part / "build-version", f"{TORCH}\n")
+        shutil.rmtree(downloads)
+    library = "libtorch_cpu.dylib" if MACOS else "libtorch_cpu.so"
+    tried = part / "packages/torch" if cuda else part
+    env = kernel.environment(settings | {"libtorch": str(tried)}, os.environ)
+    run(PYTHON, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", tried / "lib" / library, env=env)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def unpack_cpu_libraries(wheel, folder):
+    """Takes the headers and the libraries for the CPU out of a wheel of torch or of a CUDA package."""
+    library = re.compile(r"(torch/lib|torch\.libs|nvidia/[^/]+/lib)/([^/]*\.(?:so|dylib)[.\d]*)$")
+    left_out = re.compile(r"cuda\.|cuda_|nvshmem|nvrtc|python|shm|global_deps|nvperf|checkpoint|pcsampling"
+                          r"|^libtorch\.so")  # fmt: skip
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            found = library.match(name)
+            if found and not left_out.search(found[2]):
+                target = folder / "lib" / found[2]
+            elif name.startswith("torch/include/") and not name.endswith("/"):
+                target = folder / name.removeprefix("torch/")
+            else:
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(name) as source, open(target, "wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+
+
+def install_library_sources():
+    """evcxr reads the standard library's sources to tell the types of a cell's variables."""
+    title = "sources of Rust's standard library"
+    if Path(output_of("rustc", "--print", "sysroot").strip(), "lib/rustlib/src/rust/library").exists():
+        return say(title, "already there")
+    if not shutil.which("rustup"):
+        return say(title, "not found, and no rustup to add them: install your system's package (Debian: rust-src)")
+    say(title, "rustup component add rust-src")
+    if subprocess.run(["rustup", "component", "add", "rust-src"]).returncode:
+        print("    could not be added: cells will need a type at each `let` until `rustup component add rust-src` works")
+
+
+def warm_up(settings):
+    """Builds what cells need before the first one asks for it; cargo itself knows what is done already."""
+    env = kernel.environment(settings, os.environ)
+    warm = kernel.warm_folder(settings, env, REPOSITORY)
+    say("dependencies of the cells", f"{warm} (the first time takes 10 to 20 minutes)")
+    remove_old_builds(env, warm)
+    with kernel.Locked(warm.with_suffix(".lock")):
+        if not warm.exists() and kernel.relatives(warm):
+            part = warm.with_suffix(".part")
+            shutil.rmtree(part, ignore_errors=True)
+            kernel.copy_build(kernel.relatives(warm)[0], part)
+            part.rename(warm)
+        core = json.dumps(str(REPOSITORY / "ntgram-core"))
+        dependency = f"\n[dependencies]\nntgram-core = {{ path = {core} }}\n"
+        lock = (REPOSITORY / "Cargo.lock").read_text()
+        if not (warm / "locked").exists() or (warm / "locked").read_text() != lock:
+            write(warm / "Cargo.lock", lock)
+            write(warm / "locked", lock)
+        write(warm / "made-for.json", json.dumps({"rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}))
+        write(warm / "Cargo.toml", (REPOSITORY / "setup/kernel.toml").read_text())
+        write(warm / "anchor/Cargo.toml", '[package]\nname = "anchor"\nversion = "1.0.0"\nedition = "2024"\n' + dependency)
+        write(warm / "anchor/src/lib.rs", "")
+        write(warm / "cell/Cargo.toml", '[package]\nname = "ctx"\nversion = "1.0.0"\nedition = "2024"\n'
+              '\n[lib]\ncrate-type = ["cdylib"]\n' + dependency)  # fmt: skip
+        write(warm / "cell/src/lib.rs", "")
+        host = re.search(r"host: (\S+)", kernel.rustc_says(env, "-vV"))[1]
+        # evcxr's own flags: with others, cargo would take everything built here for something else.
+        env["RUSTFLAGS"] = "-Cprefer-dynamic" + (" -Clink-arg=-fuse-ld=lld" if kernel.links_with_lld(env) else "")
+        env["CARGO_TARGET_DIR"] = env["CARGO_BUILD_BUILD_DIR"] = "target"
+        # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
+        run("cargo", "fetch", "--quiet", env=env, cwd=warm / "cell")
+        run("cargo", "build", "--package", "ctx", "--target", host, env=env, cwd=warm / "cell")
+        # When a cell does not compile, evcxr asks `cargo check` why.
+        run("cargo", "check", "--package", "ctx", "--target", host, env=env, cwd=warm / "cell")
+
+
+def remove_old_builds(env, current):
+    """Removes warm folders of clones that are gone and of compilers that were replaced."""
+    for about in (CACHE / "warm").glob("*/made-for.json"):
+        made_for = json.loads(about.read_text())
+        if about.parent != current and (
+            made_for["rustc"] != kernel.rustc_says(env, "-vV") or not Path(made_for["clone"], "ntgram-core").exists()
+        ):
+            shutil.rmtree(about.parent, ignore_errors=True)
+            about.parent.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def kernel_spec_folder():
+    code = "from jupyter_core.paths import jupyter_data_dir; print(jupyter_data_dir())"
+    return Path(output_of(PYTHON, "-c", code).strip() or sys.exit("ntgram: jupyter_core does not run"), "kernels/ntgram")
+
+
+def install_kernel_spec(settings):
+    """Registers the kernel for this user, so that any JupyterLab of theirs offers it; no other spec is touched."""
+    folder = kernel_spec_folder()
+    say('kernel spec "Rust (ntgram)"', folder)
+    spec = {
+        "argv": [str(PYTHON), "{resource_dir}/kernel.py", "{connection_file}"],
+        "display_name": "Rust (ntgram)",
+        "language": "rust",
+        "interrupt_mode": "message",
+    }
+    write(folder / "kernel.json", json.dumps(spec, indent=1))
+    write(folder / "settings.json", json.dumps(settings, indent=1))
+    write(folder / "kernel.py", (REPOSITORY / "setup/kernel.py").read_text())
+
+
+def uninstall():
+    if PYTHON.exists():
+        folder = kernel_spec_folder()
+        if folder.exists():
+            shutil.rmtree(folder)
+            print(f"ntgram: removed {folder}")
+    ours = ["python", "evcxr-*", "libtorch-*", "warm", "kernels", "target"]
+    for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
+        shutil.rmtree(path, ignore_errors=True)
+        print(f"ntgram: removed {path}")
+    if CACHE.exists() and not any(CACHE.iterdir()):
+        CACHE.rmdir()
+
+
+# ---- small tools
+
+def say(title, what):
+    print(f"ntgram: {title}: {what}", flush=True)
+
+
+def numbers(version):
+    return [int(part) for part in version.split(".")]
+
+
+def output_of(*command):
+    """What a command prints; empty if it cannot be run or fails."""
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def run(*command, env=None, cwd=None):
+    """Runs a command with its output shown; ends with a plain message if it fails."""
+    command = [str(part) for part in command]
+    if subprocess.run(command, env=env, cwd=cwd).returncode:
+        sys.exit(f"ntgram: this failed: {' '.join(command)}\n"
+                 "        The reason stands above. Once it is mended, the same `make` goes on from here "
+                 "(environment.md, \"When something fails\").")  # fmt: skip
+
+
+def write(path, text):
+    """Writes a whole file or nothing; a file that holds `text` already keeps its time stamp."""
+    path = Path(path)
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit("ntgram: interrupted; the same `make` goes on from here")

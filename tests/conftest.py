@@ -1,0 +1,93 @@
+"""What the tests share: the repository, the set-up's modules and the project's kernel."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY / "setup"))
+
+import setup  # noqa: E402
+
+KERNELS = setup.CACHE / "kernels"
+SECONDS = 600  # for one cell here; generous, since CI machines are slow and shared
+
+
+class Kernel:
+    """A running kernel of the project and its client."""
+
+    def __init__(self, folder=REPOSITORY / "notebooks"):
+        self.manager = KernelManager(kernel_name="ntgram")
+        self.manager.start_kernel(cwd=str(folder))
+        self.pid = self.manager.provisioner.pid
+        self.client = self.manager.client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=SECONDS)
+        self.folder = folder_of(self.pid)
+
+    def send(self, code):
+        """Starts a cell and returns the id of its request."""
+        return self.client.execute(code)
+
+    def outputs(self, request):
+        """Waits for that cell's end: its stdout and text results, and the messages of its errors."""
+        text, errors = "", []
+        end = time.monotonic() + SECONDS
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            if message["parent_header"].get("msg_id") != request:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream" and content["name"] == "stdout":
+                text += content["text"]
+            elif kind == "execute_result":
+                text += content["data"].get("text/plain", "")
+            elif kind == "error":
+                errors.append(content["evalue"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                return text, errors
+
+    def run(self, code):
+        """Runs a cell that must succeed; returns its text."""
+        text, errors = self.outputs(self.send(code))
+        assert not errors, errors
+        return text
+
+    def close(self):
+        if self.client:
+            self.client.stop_channels()
+            self.manager.shutdown_kernel()
+            self.client = None
+
+
+def folder_of(pid):
+    """The private build folder of the kernel with that process id."""
+    (folder,) = (lock.parent for lock in KERNELS.glob("kernel-*/in-use") if lock.read_text().strip() == str(pid))
+    return folder
+
+
+def wait_until(condition, seconds=30):
+    """Whether `condition()` became true in that time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.2)
+    return condition()
+
+
+@pytest.fixture
+def start():
+    """Starts kernels that end with the test: `kernel = start()`."""
+    kernels = []
+
+    def begin(*arguments):
+        kernels.append(Kernel(*arguments))
+        return kernels[-1]
+
+    yield begin
+    for kernel in kernels:
+        kernel.close()

@@ -1,0 +1,114 @@
+"""The set-up's refusals and choices, without installing anything."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import setup
+from conftest import REPOSITORY
+
+
+def run_setup(tmp_path, **variables):
+    """Runs the set-up with an empty cache folder; it must end before it installs anything."""
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), **variables}
+    done = subprocess.run([sys.executable, REPOSITORY / "setup/setup.py"], env=env, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
+    assert done.returncode == 1
+    assert not (tmp_path / "cache").exists(), "nothing may be installed before a refusal"
+    return done.stderr
+
+
+def tools(tmp_path, *names):
+    """A folder for PATH that has these programs only."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name))
+    return folder
+
+
+def test_a_libtorch_of_another_version_is_refused_with_both_versions(tmp_path):
+    (tmp_path / "build-version").write_text("2.4.1+cpu\n")
+    message = run_setup(tmp_path, LIBTORCH=str(tmp_path))
+    assert "2.4.1" in message and "2.13.0" in message and str(tmp_path) in message
+
+
+def test_a_folder_without_libtorch_is_refused(tmp_path):
+    assert "no libtorch" in run_setup(tmp_path, LIBTORCH=str(tmp_path))
+
+
+def test_a_missing_compiler_is_named_with_the_command_that_installs_it(tmp_path):
+    path = tools(tmp_path, "rustc", "cargo", "cc")
+    message = run_setup(tmp_path, PATH=str(path), CC="cc", CXX="c++")
+    assert "C++ compiler" in message and "install" in message
+    assert "Rust" not in message, "what is there must not be named"
+
+
+def test_a_missing_rust_toolchain_is_named(tmp_path):
+    message = run_setup(tmp_path, PATH=str(tools(tmp_path, "cc", "c++")))
+    assert "rustup" in message and "compiler" not in message
+
+
+def test_an_old_rust_is_named_with_both_versions(tmp_path):
+    path = tools(tmp_path, "cc", "c++")
+    for name in ("rustc", "cargo"):
+        (path / name).write_text(f"#!/bin/sh\necho {name} 1.70.0\n")
+        (path / name).chmod(0o755)
+    message = run_setup(tmp_path, PATH=f"{path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    assert "1.70.0" in message and "rustup update" in message
+
+
+def test_a_missing_venv_module_is_named(tmp_path):
+    (tmp_path / "ensurepip.py").write_text("raise ImportError")
+    assert "python3-venv" in run_setup(tmp_path, PYTHONPATH=str(tmp_path)) or setup.MACOS
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("build-version", "2.13.0+cpu\n"),
+        ("version.py", "from typing import Optional\n__version__ = '2.13.0+cu130'\n"),
+        (
+            "include/torch/headeronly/version.h",
+            "#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR 13\n#define TORCH_VERSION_PATCH 0\n",
+        ),
+    ],
+)
+def test_the_version_is_read_from_archives_and_python_packages(tmp_path, name, text):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    assert setup.libtorch_version(tmp_path) == "2.13.0"
+
+
+def test_only_what_the_cpu_needs_is_taken_from_the_wheels(tmp_path):
+    names = [
+        "torch/lib/libtorch_cpu.so", "torch/lib/libc10.so", "torch/lib/libgomp.so.1", "torch/lib/libtorch.so",
+        "torch/lib/libtorch_cuda.so", "torch/lib/libtorch_cuda_linalg.so", "torch/lib/libc10_cuda.so",
+        "torch/lib/libtorch_python.so", "torch/lib/libtorch_nvshmem.so", "torch/lib/libcaffe2_nvrtc.so",
+        "torch/lib/libarm_compute.so", "torch.libs/libopenblas-1234.so.0", "nvidia/cu13/lib/libcudart.so.13",
+        "nvidia/cu13/lib/libcudart_static.a", "nvidia/cu13/lib/libcupti.so.13", "nvidia/cu13/lib/libnvperf_host.so",
+        "torch/lib/libtorch_cpu.dylib", "torch/lib/libtorch.dylib", "torch/lib/libomp.dylib",
+        "torch/lib/libtorch_python.dylib", "torch/include/torch/torch.h", "torch/_C.so", "torch/nn/init.py",
+    ]  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "wheel.whl", "w") as wheel:
+        for name in names:
+            wheel.writestr(name, "")
+    setup.unpack_cpu_libraries(tmp_path / "wheel.whl", tmp_path / "into")
+    assert {path.name for path in (tmp_path / "into/lib").iterdir()} == {
+        "libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libarm_compute.so", "libopenblas-1234.so.0",
+        "libcudart.so.13", "libcupti.so.13", "libtorch_cpu.dylib", "libtorch.dylib", "libomp.dylib",
+    }  # fmt: skip
+    assert (tmp_path / "into/include/torch/torch.h").exists()
+
+
+def test_a_written_file_is_whole_and_keeps_its_time_when_nothing_changed(tmp_path):
+    path = tmp_path / "folder/file"
+    setup.write(path, "one")
+    os.utime(path, (1, 1))
+    setup.write(path, "one")
+    assert path.stat().st_mtime == 1
+    setup.write(path, "two")
+    assert path.read_text() == "two" and [p.name for p in path.parent.iterdir()] == ["file"]
