@@ -65,6 +65,17 @@ def execute(notebook, folder):
     return None
 
 
+def keep_one_picture(notebook):
+    """A figure comes as a PNG file and as an HTML element that holds the same file and says how large it is on the page. Keeps the
+    file, which every reader of notebooks shows, with the size as its metadata."""
+    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        size = re.match(r'<img width="(\d+)" height="(\d+)"', data.get("text/html", ""))
+        if size and "image/png" in data:
+            del data["text/html"]
+            output.metadata["image/png"] = {"width": int(size[1]), "height": int(size[2])}
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("notebook", type=Path)
@@ -77,6 +88,7 @@ def main():
     notebook = nbformat.read(path, as_version=4)
     print(f"ntgram: executing {path}", flush=True)
     error = execute(notebook, path.parent)
+    keep_one_picture(notebook)
 
     executed = path if options.in_place else options.to.resolve() / path.name
     if error is None or not options.in_place:

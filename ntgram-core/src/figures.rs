@@ -55,8 +55,8 @@ pub fn by_attention(
         margins.sort_by(|a, b| b.total_cmp(a));
     }
     let title = match method {
-        Method::Solo => format!("Module {para}: right token ahead of the best wrong one"),
-        Method::Group => "After attention: right token ahead of the best wrong one".to_owned(),
+        Method::Solo => format!("Module {para}: margin of the right token"),
+        Method::Group => "After attention: margin of the right token".to_owned(),
     };
     let x_label = if sort { "Example, sorted" } else { "Example" };
     Ok(BarChart::new(&margins)?.title(&title).x_label(x_label).y_label("Logit difference"))
@@ -71,7 +71,7 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     let margins = contribution.every_attention(example, layer)?;
     let (correct, last) = (contribution.correct_token(example)?, margins.size()[1] - 1);
     let best = margins.select(1, last).argmax(0, false).int64_value(&[]) as usize;
-    let mut plot = diverging_heatmap(&margins, &format!("Example {example}: contribution to each output token"))?;
+    let mut plot = diverging_heatmap(&margins, &format!("Example {example}: contributions"))?;
     plot = if best == correct {
         plot.row_label(correct, "Correct and best")
     } else {
