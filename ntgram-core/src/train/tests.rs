@@ -141,6 +141,17 @@ fn trainings_follow_autograd() {
 }
 
 #[test]
+fn the_engine_moves_no_embedding_that_no_loss_depends_on() {
+    let pi = law(10, 0.8, 11);
+    let data = generate_data(128, 50, &pi, 3, &mut TorchRng::new(12)).unwrap();
+    let mut model = transformer(2, &pi);
+    let before = model.w_pos().copy();
+    train(&mut model, &data, &quiet()).unwrap();
+    let same = model.w_pos().eq_tensor(&before).all_dim(1, false);
+    assert_eq!(Vec::<bool>::try_from(same).unwrap(), [false, false, true]);
+}
+
+#[test]
 fn the_number_of_threads_changes_no_bit() {
     let pi = law(100, 0.9, 3);
     let data = generate_data(1024, 5, &pi, 3, &mut TorchRng::new(4)).unwrap();
