@@ -1,7 +1,9 @@
-# make run | test | lab | refresh | uninstall; environment.md says what is installed where.
+# make run | test | lab | refresh | bench | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
+#   LAB=--no-browser      options for JupyterLab
+#   BENCH=--quick         options for the benchmark
 
 PYTHON   ?= python3
 NOTEBOOK ?= notebooks/experiments.ipynb
@@ -9,8 +11,9 @@ NOTEBOOK ?= notebooks/experiments.ipynb
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
 SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
+PEERS     := $(INSTALLED:python/bin=peers/bin)
 
-.PHONY: run test lab refresh setup uninstall
+.PHONY: run test lab refresh bench setup uninstall
 
 # Executes the notebook; ends with the paths of the executed copy and its HTML page.
 run: setup
@@ -27,7 +30,13 @@ test: setup
 
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.
 lab: setup
-	@"$(INSTALLED)/jupyter" lab notebooks
+	@"$(INSTALLED)/jupyter" lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
+
+# This crate's engines beside PyTorch eager and JAX; installs those two for it (5 GB), and writes bench/RESULTS.md.
+bench: setup
+	@$(SETUP) peers
+	$(IN) cargo build --locked --examples
+	@$(IN) "$(PEERS)/python" bench/bench.py $(BENCH)
 
 # Executes the notebook and rewrites it in place: its committed outputs.
 refresh: setup

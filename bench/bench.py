@@ -1,6 +1,6 @@
 """Side by side in one run: this crate's two engines, PyTorch eager and JAX, on the notebook's configurations. `make bench` calls it.
 
-    bench.py STEPS PEERS [--quick]      STEPS: the built example; PEERS: a Python that has torch, jax and optax
+    bench.py [--quick]      with a Python that has torch, jax and optax, CARGO_TARGET_DIR holding the built example `steps`
 
 Contenders take turns, several rounds, medians count. Prints the tables and writes them to bench/RESULTS.md. Standard library only.
 """
@@ -62,6 +62,16 @@ def main(steps, peers, quick):
                f"{ours / jax:.1f}×", f"≥ {asked[1]}×"]  # fmt: skip
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
+    lines += ["", "## Sampling", "", "Cell 1's data, N = 100, 5.12 M sequences. Memory is the whole process's peak; libtorch or PyTorch "
+              "alone takes some hundred MB of it.", "", "| sampler | seconds | peak MB | times as fast | the same sequences |",
+              "|---|--:|--:|--:|---|"]  # fmt: skip
+    sample = steps.with_name("sample")
+    found = [output([peers, HERE / "peers/sample.py"]), output([sample, "stream"]), output([sample, "alias"])]
+    parsed = [(text.rpartition("]")[0], *map(float, text.rpartition("]")[2].split())) for text in found]
+    for name, (sums, seconds, peak) in zip(("PyTorch, as the original", "`generate_data`", "`sample_data`"), parsed):
+        same = "yes" if sums == parsed[0][0] else "of the same law"
+        lines.append(f"| {name} | {seconds:.2f} | {peak:,.0f} | {parsed[0][1] / seconds:.0f}× | {same} |")
+        print(lines[-1], flush=True)
     lines += ["", "## Growth", "", "Microseconds a step of the circuit engine (in brackets: of our autograd), and the exponent fitted "
               "to the engine's times.", "", "| grows | sizes: time | exponent |", "|---|---|--:|"]  # fmt: skip
     for name, (size, values) in GROWTH.items():
@@ -81,12 +91,17 @@ def main(steps, peers, quick):
 
 
 def speed(command):
-    """Steps per second that a contender prints. Libtorch gets one thread: more cost time at these sizes."""
+    """Steps per second that a contender prints."""
+    return float(output(command).split()[-1])
+
+
+def output(command):
+    """What a contender prints. Libtorch gets one thread: more cost time at these sizes."""
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, env=env)
     if done.returncode:
         sys.exit(f"bench: this failed: {' '.join(map(str, command))}\n{done.stderr}")
-    return float(done.stdout.split()[-1])
+    return done.stdout
 
 
 def fit(x, y):
@@ -101,9 +116,10 @@ def machine():
 
 
 if __name__ == "__main__":
+    steps = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"), "debug/examples/steps")
     results = HERE / "RESULTS.md"
     mark = "<!-- written by hand below -->"
     rest = results.read_text().partition(mark)[2] if results.exists() else "\n"
-    text = "\n".join(main(sys.argv[1], sys.argv[2], "--quick" in sys.argv))
+    text = "\n".join(main(steps, sys.executable, "--quick" in sys.argv))
     results.write_text(f"{text}\n\n{mark}{rest}")
     print(f"bench: written to {results}")

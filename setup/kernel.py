@@ -27,19 +27,21 @@ from pathlib import Path
 
 MACOS = sys.platform == "darwin"
 LIBRARY_PATH = "DYLD_LIBRARY_PATH" if MACOS else "LD_LIBRARY_PATH"
-# The C compiler's settings: build scripts run again when one changes, so a kernel gets those of the set-up.
-COMPILER = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "AR", "MACOSX_DEPLOYMENT_TARGET")
+# Settings of the compilers: cargo builds anew when one changes, so a kernel gets those that the set-up had.
+TOOLS = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "AR",
+         "MACOSX_DEPLOYMENT_TARGET")  # fmt: skip
 # The caller's settings that would change the build; matched as prefixes.
 DROPPED = ("LIBTORCH", "TORCH_CUDA_VERSION", "RUSTFLAGS", "RUSTC", "EVCXR_", "CARGO_ENCODED_RUSTFLAGS",
-           "CARGO_TARGET_DIR", "CARGO_BUILD_", "CARGO_PROFILE_")  # fmt: skip
+           "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUST", "CARGO_BUILD_BUILD_DIR", "CARGO_INCREMENTAL",
+           "CARGO_PROFILE_")  # fmt: skip
 # Crates that kernels compile for themselves: their files are never shared between build folders.
 OWN = ("ntgram_core", "ntgram-core", "ctx", "anchor")
 
 
 def environment(settings, caller):
     """The variables that cargo and the kernel run with, made from the caller's."""
-    env = {k: v for k, v in caller.items() if not k.startswith(DROPPED) and k not in COMPILER}
-    env.update(settings["compiler"])
+    env = {k: v for k, v in caller.items() if not k.startswith(DROPPED) and k not in TOOLS}
+    env.update(settings["tools"])
     env["LIBTORCH"] = settings["libtorch"]
     env[LIBRARY_PATH] = os.pathsep.join(filter(None, [f"{settings['libtorch']}/lib", caller.get(LIBRARY_PATH)]))
     # The models are tiny: libtorch's threads cost more than they give. A caller who sets the number keeps it.

@@ -2,6 +2,7 @@
 
     setup.py [--cuda]           install what is missing
     setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
+    setup.py peers              install what the benchmark compares with
     setup.py uninstall          remove the kernel spec and everything installed
 
 Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
@@ -40,12 +41,14 @@ def main(arguments):
         env = kernel.environment(settings, os.environ)
         env["CARGO_TARGET_DIR"] = str(CACHE / "target")
         os.execvpe(arguments[1], arguments[1:], env)
+    if arguments == ["peers"]:
+        return install_peers()
     if arguments:
         sys.exit(__doc__)
     check_prerequisites()
     settings = settings_for(cuda)
     install_python_packages()
-    install_evcxr()
+    install_evcxr(settings)
     install_libtorch(settings, cuda)
     install_library_sources()
     warm_up(settings)
@@ -110,15 +113,14 @@ def install_python_packages():
     write(stamp, requirements.read_text())
 
 
-def install_evcxr():
+def install_evcxr(settings):
     root = CACHE / f"evcxr-{EVCXR}"
     title = f"evcxr {EVCXR}, the Rust kernel"
     if (root / "bin/evcxr_jupyter").exists():
         return say(title, "already there")
     say(title, f"{root} (several minutes)")
     build = CACHE / "evcxr-build"  # kept while unfinished: an interrupted build goes on from there
-    clean = {"compiler": {}, "libtorch": "", "cargo_bin": ""}
-    env = kernel.environment(clean, os.environ) | {"CARGO_TARGET_DIR": str(build)}
+    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build)}
     run("cargo", "install", "--locked", "--root", root, f"evcxr_jupyter@{EVCXR}", env=env)
     shutil.rmtree(build, ignore_errors=True)
 
@@ -140,7 +142,7 @@ def settings_for(cuda):
         "evcxr": str(CACHE / f"evcxr-{EVCXR}/bin/evcxr_jupyter"),
         "libtorch": str(libtorch),
         "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
-        "compiler": {name: os.environ[name] for name in kernel.COMPILER if name in os.environ},
+        "tools": {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
     }
 
 
@@ -308,7 +310,7 @@ def uninstall():
         if folder.exists():
             shutil.rmtree(folder)
             print(f"ntgram: removed {folder}")
-    ours = ["python", "evcxr-*", "libtorch-*", "warm", "kernels", "target"]
+    ours = ["python", "peers", "evcxr-*", "libtorch-*", "warm", "kernels", "target"]
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")

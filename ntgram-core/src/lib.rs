@@ -56,3 +56,8 @@ pub use error::{Error, Result};
 pub use polars;
 pub use rand;
 pub use tch;
+
+/// The README's code, compiled with the documentation's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
