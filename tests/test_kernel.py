@@ -29,9 +29,9 @@ def test_a_copy_shares_only_what_no_kernel_rewrites(tmp_path):
 
 
 def test_settings_that_would_rebuild_everything_are_kept_out():
-    settings = {"libtorch": "/t", "compiler": {"CC": "gcc"}, "cargo_bin": "/c", "cache": ""}
+    settings = {"libtorch": "/t", "tools": {"CC": "gcc", "CARGO_HOME": "/home"}, "cargo_bin": "/c", "cache": ""}
     caller = {"PATH": "/nowhere", "RUSTFLAGS": "-g", "LIBTORCH_LIB": "/x", "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
-              "CARGO_HOME": "/home", "CFLAGS": "-O0", kernel.LIBRARY_PATH: "/mine"}  # fmt: skip
+              "CARGO_HOME": "/other", "CFLAGS": "-O0", kernel.LIBRARY_PATH: "/mine"}  # fmt: skip
     env = kernel.environment(settings, caller)
     assert env["LIBTORCH"] == "/t" and env["CC"] == "gcc" and env["CARGO_HOME"] == "/home"
     assert env[kernel.LIBRARY_PATH].split(os.pathsep) == ["/t/lib", "/mine"]
