@@ -2,7 +2,7 @@
 
     bench.py [--quick]      with a Python that has torch, jax and optax, CARGO_TARGET_DIR holding the built example `steps`
 
-Contenders take turns, several rounds, medians count. Prints the tables and writes them to bench/RESULTS.md. Standard library only.
+Contenders take turns, several rounds, medians count. Prints the tables and writes them to bench/RESULTS.md.
 """
 
 import datetime
@@ -13,6 +13,7 @@ import re
 import statistics
 import subprocess
 import sys
+import timeit
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -38,6 +39,30 @@ GROWTH = {
 }
 
 
+def operations(kind, n, d, h, b):
+    """Floating-point operations that one step needs at least, and the bytes of parameters and optimiser state it must pass over.
+
+    Uniform tokens give N²(1 - (1 - 1/N²)^B) distinct pairs. Each needs three products with W_U (logits, two gradients), 6 N d, and
+    about 30 operations a logit for exponential, sums and gradient; a module 18 d a pair (score, mix, and their gradients) and 24 d²
+    a token and position for its tables. Adam takes about 15 a parameter, and reads and writes parameter and two moments.
+    """
+    pairs = n * n * (1 - (1 - 1 / n**2) ** b)
+    parameters = n * d + (n * n * d if kind == "low" else n * d + 3 * d + 4 * h * d * d)
+    flops = pairs * n * (6 * d + 30) + pairs * h * 18 * d + 2 * n * h * 24 * d * d + 15 * parameters
+    return flops, 24 * parameters
+
+
+def core():
+    """What one core does, measured: operations a second in a matrix product, bytes a second in a copy inside its cache."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    import numpy as np
+
+    a, b = np.ones((768, 768), np.float32), np.ones((768, 768), np.float32)
+    x, y = np.ones(100_000, np.float32), np.ones(100_000, np.float32)
+    best = lambda f, n: min(timeit.repeat(f, number=n, repeat=7)) / n
+    return 2 * 768**3 / best(lambda: a @ b, 5), 8 * len(x) / best(lambda: np.copyto(y, x), 500)
+
+
 def main(steps, peers, quick):
     rounds = 1 if quick else 3
     lines = [f"# Measured by `make bench`, {datetime.date.today()}", "", machine(), ""]
@@ -45,6 +70,7 @@ def main(steps, peers, quick):
               f"{rounds} rounds in which the contenders took turns. PyTorch eager and JAX on uniform random tokens, as ours.", "",
               "| configuration | circuit engine | our autograd | PyTorch eager | JAX, warm | vs eager | asked | vs JAX | asked |",
               "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
+    limits = []
     for name, (kind, n, d, h, b, counts, asked) in CONFIGURATIONS.items():
         size = [kind, n, d, h, b]
         contenders = [
@@ -61,6 +87,16 @@ def main(steps, peers, quick):
         row = [name, *(f"{x:,.0f}" for x in (ours, autograd, eager, jax)), f"{ours / eager:.0f}×", f"≥ {asked[0]}×",
                f"{ours / jax:.1f}×", f"≥ {asked[1]}×"]  # fmt: skip
         lines.append(f"| {' | '.join(row)} |")
+        print(lines[-1], flush=True)
+        limits.append((name, operations(kind, n, d, h, b), 1e6 / ours))
+    flops, bandwidth = core()
+    lines += ["", "## How far from the limit", "", f"One core here: {flops / 1e9:.0f} GFLOP/s in a 768×768 matrix product, "
+              f"{bandwidth / 1e9:.0f} GB/s in a copy within its cache. Least operations and bytes of a step as counted in "
+              "`operations` of bench.py; the limit is one core doing nothing else, at those speeds.", "",
+              "| configuration | MFLOP | kB | limit, µs | measured, µs | of the limit |", "|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+    for name, (needed, size), microseconds in limits:
+        limit = 1e6 * (needed / flops + size / bandwidth)
+        lines.append(f"| {name} | {needed / 1e6:.2f} | {size / 1e3:,.0f} | {limit:.1f} | {microseconds:.1f} | {limit / microseconds:.0%} |")
         print(lines[-1], flush=True)
     lines += ["", "## Sampling", "", "Cell 1's data, N = 100, 5.12 M sequences. Memory is the whole process's peak; libtorch or PyTorch "
               "alone takes some hundred MB of it.", "", "| sampler | seconds | peak MB | times as fast | the same sequences |",
