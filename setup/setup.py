@@ -113,6 +113,18 @@ def install_python_packages():
     write(stamp, requirements.read_text())
 
 
+def install_peers():
+    requirements = REPOSITORY / "bench/requirements.txt"
+    peers, title = CACHE / "peers", "PyTorch and JAX, to measure against"
+    if (peers / "installed.txt").exists() and (peers / "installed.txt").read_text() == requirements.read_text():
+        return say(title, "already there")
+    say(title, f"{peers} (5 GB)")
+    if not output_of(peers / "bin/python", "-m", "pip", "--version"):
+        run(sys.executable, "-m", "venv", "--clear", peers)
+    run(peers / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
+    write(peers / "installed.txt", requirements.read_text())
+
+
 def install_evcxr(settings):
     root = CACHE / f"evcxr-{EVCXR}"
     title = f"evcxr {EVCXR}, the Rust kernel"
