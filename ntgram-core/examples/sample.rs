@@ -14,7 +14,8 @@ fn main() -> Result<()> {
     };
     let seconds = started.elapsed().as_secs_f64();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next());
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")).and_then(|rest| rest.split_whitespace().next());
     let peak = peak.and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1e3;
     println!("{:?} {seconds} {peak}", data.column_sums());
     Ok(())
