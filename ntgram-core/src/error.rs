@@ -80,6 +80,14 @@ impl Error {
     }
 }
 
+/// An index must be below `size`.
+pub(crate) fn check_index(argument: &'static str, value: usize, size: usize) -> Result<()> {
+    if value < size {
+        return Ok(());
+    }
+    Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)))
+}
+
 /// Writes a file under a temporary name beside `path`, then moves it there: `path` holds the whole content or is as it was.
 /// Missing folders are made.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {

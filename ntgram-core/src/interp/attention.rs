@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_index};
 use crate::models::Transformer;
 
 /// The original's attention map, `(N, N)`: entry `[a, b]` stands for the weight that the query, the second token `a`, gives to the
@@ -37,13 +37,9 @@ pub fn attention_map(model: &Transformer, layer: usize, para: usize) -> Result<T
 pub fn exact_attention_map(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<Tensor> {
     check_window(model)?;
     let config = model.config();
-    for (argument, value, size) in
-        [("layer", layer, config.n_layers), ("para", para, config.parallel_heads), ("head", head, config.n_heads)]
-    {
-        if value >= size {
-            return Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)));
-        }
-    }
+    check_index("layer", layer, config.n_layers)?;
+    check_index("para", para, config.parallel_heads)?;
+    check_index("head", head, config.n_heads)?;
     let n = config.n_vocab as i64;
     let token = Tensor::arange(n, (Kind::Int64, model.params().device()));
     let first = token.unsqueeze(0).expand([n, n], false).reshape([-1]); // b, fastest

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, check_index};
 use crate::models::Transformer;
 
 /// Whether [`Attribution::by_attention`] looks at one module or at the stream after all of them.
@@ -71,13 +71,8 @@ impl Attribution {
     }
 
     fn check(&self, layer: usize, para: usize) -> Result<()> {
-        let (layers, modules) = (self.modules.len(), self.modules[0].size()[0] as usize);
-        for (argument, value, size) in [("layer", layer, layers), ("para", para, modules)] {
-            if value >= size {
-                return Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)));
-            }
-        }
-        Ok(())
+        check_index("layer", layer, self.modules.len())?;
+        check_index("para", para, self.modules[0].size()[0] as usize)
     }
 
     /// For every example the contribution to the correct next token less the largest contribution to any other token, `M` values
@@ -123,11 +118,7 @@ impl Attribution {
     }
 
     fn check_example(&self, example: usize) -> Result<()> {
-        let examples = self.examples.size()[0];
-        if example as i64 >= examples {
-            return Err(Error::argument("example", example, format!("it must be from 0 to {}", examples - 1)));
-        }
-        Ok(())
+        check_index("example", example, self.examples.size()[0] as usize)
     }
 }
 

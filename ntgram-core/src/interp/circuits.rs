@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::linear::svd;
-use crate::error::{Error, Result};
+use crate::error::{Result, check_index};
 use crate::models::Transformer;
 use crate::models::ops::layer_norm;
 
@@ -31,9 +31,7 @@ impl Svd {
 /// One head's rows of `W_Q`, `W_K`, `W_V (e, d)` and columns of `W_O (d, e)`.
 fn head_weights(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<([Tensor; 3], Tensor)> {
     let heads = model.config().n_heads;
-    if head >= heads {
-        return Err(Error::argument("head", head, format!("it must be from 0 to {}", heads - 1)));
-    }
+    check_index("head", head, heads)?;
     let e = (model.config().d_model / heads) as i64;
     let at = head as i64 * e;
     let qkv = model.w_qkv(layer, para)?.map(|w| w.detach().narrow(0, at, e));

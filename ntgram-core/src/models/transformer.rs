@@ -23,7 +23,7 @@ use super::config::{Freeze, TransformerConfig};
 use super::ops::{attention_pattern, layer_norm, project_from_heads, project_to_heads, unembed};
 use super::params::Parameters;
 use super::{check_law, check_tokens, file};
-use crate::error::{Error, Result};
+use crate::error::{Result, check_index};
 use crate::laws::Law;
 use crate::rng::TorchRng;
 
@@ -134,13 +134,8 @@ impl Transformer {
 
     /// Place of a module's in-projection in the list of parameters; its out-projection follows.
     fn module_index(&self, layer: usize, para: usize) -> Result<usize> {
-        for (argument, value, size) in
-            [("layer", layer, self.config.n_layers), ("para", para, self.config.parallel_heads)]
-        {
-            if value >= size {
-                return Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)));
-            }
-        }
+        check_index("layer", layer, self.config.n_layers)?;
+        check_index("para", para, self.config.parallel_heads)?;
         Ok(2 + 2 * (layer * self.config.parallel_heads + para))
     }
 
