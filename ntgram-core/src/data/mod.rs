@@ -98,9 +98,7 @@ impl Data {
     /// The order in which the original's `train(…, seed)` visits the sequences (shape `rows`): its data loader draws two
     /// int64 and seeds a fresh generator with the second, whose permutation this is.
     pub fn shuffle(&self, seed: u64) -> Vec<u32> {
-        let mut rng = TorchRng::new(seed);
-        rng.random_i64();
-        TorchRng::new(rng.random_i64() as u64).randperm(self.rows() as u32)
+        TorchRng::new(shuffle_seed(seed)).randperm(self.rows() as u32)
     }
 
     /// The shuffled batches of one pass, in the original's order.
@@ -196,6 +194,13 @@ pub fn sample_data<R: rand::Rng>(
     let mut data = empty(batch_size, num_batch, law, context_window)?;
     alias::fill(&mut data.sequences.tokens, context_window, law, rng);
     Ok(data)
+}
+
+/// Seed of the generator that the original's data loader shuffles with after `manual_seed(seed)`: its second int64.
+pub(crate) fn shuffle_seed(seed: u64) -> u64 {
+    let mut rng = TorchRng::new(seed);
+    rng.random_i64();
+    rng.random_i64() as u64
 }
 
 /// Checked data of the right size, every token 0.

@@ -8,31 +8,36 @@ use std::ops::Range;
 /// Pairs side by side in one vector of the unembedding.
 pub(super) const BLOCK: usize = 16;
 
-/// Every context of a data set, and every sample in the order in which training visits it.
+/// Every context of a data set.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(super) struct Contexts {
     /// x_0 of each context.
     pub(super) first: Vec<u16>,
     /// x_1 of each context; ascending.
     pub(super) second: Vec<u16>,
-    /// `context << target_bits | target`, one for each visited sample.
-    pub(super) keys: Vec<u32>,
     /// Bits that a target takes in a key.
     pub(super) target_bits: u32,
     /// Vocabulary size `N`.
     pub(super) n_vocab: usize,
 }
 
-impl Samples {
-    /// `tokens (M, 3)`, all below `n_vocab`; `order`: the rows in the order in which they are visited; `keep(a, b)`: whether to list
-    /// the context (a, b) even if it does not occur.
+/// Every sample as a number: `context << target_bits | target`. Half as long where that is enough: passing over them in random
+/// order is what takes time, less so the smaller they are.
+#[derive(Debug)]
+pub(super) enum Keys {
+    Short(Vec<u16>),
+    Long(Vec<u32>),
+}
+
+impl Contexts {
+    /// The contexts and keys of `tokens (M, 3)`, all below `n_vocab`; `keep(a, b)`: whether to list the context (a, b) even if it
+    /// does not occur.
     pub(super) fn new(
         tokens: &[u16],
-        order: &[u32],
         n_vocab: usize,
         threads: usize,
         keep: impl Fn(usize, usize) -> bool,
-    ) -> Self {
+    ) -> (Self, Keys) {
         let target_bits = n_vocab.next_power_of_two().trailing_zeros();
         let triples = tokens.as_chunks::<3>().0;
         let place = |a: u16, b: u16| b as usize * n_vocab + a as usize;
@@ -52,70 +57,80 @@ impl Samples {
             }
         }
         let key = |&[a, b, target]: &[u16; 3]| ids[place(a, b)] << target_bits | target as u32;
-        // Visiting rows in random order is the slow part, less so the smaller they are.
         let keys = if first.len() << target_bits <= 1 << 16 {
-            visit(triples, order, threads, |row| key(row) as u16)
+            Keys::Short(each(triples, threads, |row| key(row) as u16))
         } else {
-            visit(triples, order, threads, key)
+            Keys::Long(each(triples, threads, key))
         };
-        Self { first, second, keys, target_bits, n_vocab }
+        (Self { first, second, target_bits, n_vocab }, keys)
     }
 
     /// Number of contexts.
-    pub(super) fn contexts(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.first.len()
     }
 
-    /// Splits the contexts into at most `parts` ranges with about as many of the first samples each; with `whole_runs`, only
-    /// between two second tokens.
-    pub(super) fn split(&self, parts: usize, whole_runs: bool) -> Vec<Range<usize>> {
-        let seen = &self.keys[..self.keys.len().min(1 << 16)];
-        let mut weight = vec![0usize; self.contexts()];
-        for &key in seen {
-            weight[(key >> self.target_bits) as usize] += 1;
+    /// Splits the contexts into at most `parts` ranges with about as many samples each; with `whole_runs`, only between two
+    /// second tokens.
+    pub(super) fn split(&self, keys: &Keys, parts: usize, whole_runs: bool) -> Vec<Range<usize>> {
+        if parts <= 1 {
+            return std::iter::once(0..self.len()).collect();
         }
+        // Every so many samples: enough to weigh the contexts, wherever they lie.
+        let mut weight = vec![0usize; self.len()];
+        let every = keys.len().div_ceil(1 << 16);
+        (0..keys.len()).step_by(every.max(1)).for_each(|i| weight[(keys.get(i) >> self.target_bits) as usize] += 1);
+        let total: usize = weight.iter().sum();
         let mut ranges = Vec::new();
         let (mut start, mut sum) = (0, 0);
         for (c, weight) in weight.into_iter().enumerate() {
             sum += weight;
-            let boundary = !whole_runs || c + 1 == self.contexts() || self.second[c] != self.second[c + 1];
-            if boundary && sum * parts >= seen.len() * (ranges.len() + 1) && ranges.len() + 1 < parts {
+            let boundary = !whole_runs || c + 1 == self.len() || self.second[c] != self.second[c + 1];
+            if boundary && sum * parts >= total * (ranges.len() + 1) && ranges.len() + 1 < parts {
                 ranges.push(start..c + 1);
                 start = c + 1;
             }
         }
-        ranges.push(start..self.contexts());
+        ranges.push(start..self.len());
         ranges.retain(|r| !r.is_empty());
         ranges
     }
 }
 
-/// The keys of `rows` in the order `order`, by way of all keys as they lie.
-fn visit<K: Copy + Default + Into<u32> + Send + Sync>(
-    rows: &[[u16; 3]],
-    order: &[u32],
-    threads: usize,
-    key: impl Fn(&[u16; 3]) -> K + Copy + Send + Sync,
-) -> Vec<u32> {
-    let mut of_rows = vec![K::default(); rows.len()];
-    in_shares(&mut of_rows, rows, threads, |to, row| *to = key(row));
-    let mut keys = vec![0; order.len()];
-    in_shares(&mut keys, order, threads, |to, &row| *to = of_rows[row as usize].into());
-    keys
+impl Keys {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Keys::Short(keys) => keys.len(),
+            Keys::Long(keys) => keys.len(),
+        }
+    }
+
+    fn get(&self, i: usize) -> u32 {
+        match self {
+            Keys::Short(keys) => keys[i].into(),
+            Keys::Long(keys) => keys[i],
+        }
+    }
 }
 
-/// Calls `fill` on every entry of `to` with its entry of `from`, on `threads` threads.
-fn in_shares<A: Send, B: Sync>(to: &mut [A], from: &[B], threads: usize, fill: impl Fn(&mut A, &B) + Copy + Send) {
-    let share = to.len().div_ceil(threads.max(1)).max(1);
-    let fill_share = move |(to, from): (&mut [A], &[B])| to.iter_mut().zip(from).for_each(|(to, from)| fill(to, from));
+/// `of` of every row, on `threads` threads.
+fn each<K: Copy + Default + Send>(
+    rows: &[[u16; 3]],
+    threads: usize,
+    of: impl Fn(&[u16; 3]) -> K + Copy + Send,
+) -> Vec<K> {
+    let mut values = vec![K::default(); rows.len()];
+    let share = rows.len().div_ceil(threads.max(1)).max(1);
+    let fill = move |(to, from): (&mut [K], &[[u16; 3]])| to.iter_mut().zip(from).for_each(|(to, row)| *to = of(row));
     std::thread::scope(|scope| {
-        let mut shares = to.chunks_mut(share).zip(from.chunks(share));
+        let mut shares = values.chunks_mut(share).zip(rows.chunks(share));
         let mine = shares.next();
         for share in shares {
-            scope.spawn(move || fill_share(share));
+            scope.spawn(move || fill(share));
         }
-        mine.into_iter().for_each(fill_share);
+        mine.into_iter().for_each(fill);
     });
+    values
 }
 
 /// One batch's samples in a range of contexts, grouped. A *pair* is a context that is worked on in this batch.
@@ -140,17 +155,17 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// For batches of `batch_size` samples over `samples`; `range` is what this part works on.
-    pub(super) fn new(samples: &Samples, range: Range<usize>, batch_size: usize) -> Self {
+    /// For batches of `batch_size` samples over `contexts`; `range` is what this part works on.
+    pub(super) fn new(contexts: &Contexts, range: Range<usize>, batch_size: usize) -> Self {
         let len = range.len();
-        let fixed = len <= 2 * batch_size && len * samples.n_vocab <= 1 << 14;
+        let fixed = len <= 2 * batch_size && len * contexts.n_vocab <= 1 << 14;
         let blocks = len.min(batch_size.max(if fixed { len } else { 0 })).div_ceil(BLOCK);
         Self {
             range,
             fixed,
             pairs: if fixed { (0..len as u32).collect() } else { Vec::new() },
             counts: vec![0.0; blocks * BLOCK],
-            table: if fixed { vec![0.0; blocks * BLOCK * samples.n_vocab] } else { Vec::new() },
+            table: if fixed { vec![0.0; blocks * BLOCK * contexts.n_vocab] } else { Vec::new() },
             starts: Vec::new(),
             targets: Vec::new(),
             cursor: if fixed { Vec::new() } else { vec![0; len + 1] },
@@ -162,13 +177,12 @@ impl Groups {
         self.counts.len()
     }
 
-    /// Groups the batch that consists of the samples `batch`.
-    pub(super) fn fill(&mut self, samples: &Samples, batch: Range<usize>) {
-        let keys = &samples.keys[batch];
-        let (bits, mask) = (samples.target_bits, (1u32 << samples.target_bits) - 1);
+    /// Groups the samples `keys` of a batch.
+    pub(super) fn fill(&mut self, contexts: &Contexts, keys: &[u32]) {
+        let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
         let (start, len) = (self.range.start as u32, self.range.len() as u32);
         if self.fixed {
-            let stride = (BLOCK * samples.n_vocab) as u32;
+            let stride = (BLOCK * contexts.n_vocab) as u32;
             self.table.fill(0.0);
             for key in keys {
                 let context = (key >> bits).wrapping_sub(start);

@@ -1,6 +1,6 @@
 //! The loss of a batch, block by block of 16 pairs: which targets a pair has, and with which weights.
 
-use super::contexts::{BLOCK, Groups, Samples};
+use super::contexts::{BLOCK, Contexts, Groups};
 use super::math::Buffer;
 use super::simd::Isa;
 use super::unembed::{self, Scratch, Shape, Tally};
@@ -34,12 +34,12 @@ pub(super) struct Loss {
 
 impl Loss {
     /// `law`: `None` for the next-token loss, else the last table `(N, N, N)`.
-    pub(super) fn new(shape: Shape, samples: &Samples, range: Range<usize>, fixed: bool, law: Option<&[f32]>) -> Self {
+    pub(super) fn new(shape: Shape, contexts: &Contexts, range: Range<usize>, fixed: bool, law: Option<&[f32]>) -> Self {
         let n = shape.n;
         let law = match law {
             None => Law::Samples,
             Some(table) => {
-                let row = |c: usize| &table[(samples.first[c] as usize * n + samples.second[c] as usize) * n..][..n];
+                let row = |c: usize| &table[(contexts.first[c] as usize * n + contexts.second[c] as usize) * n..][..n];
                 let nonzero: usize = range.clone().map(|c| row(c).iter().filter(|&&p| p != 0.0).count()).sum();
                 if fixed {
                     let mut blocks = vec![0.0; range.len().div_ceil(BLOCK) * BLOCK * n];

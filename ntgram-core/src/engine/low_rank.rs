@@ -1,7 +1,7 @@
 //! One part of a low-rank model's batch. The part owns its contexts' rows of the table `W_E` and their Adam state; `W_U` is shared.
 
 use super::adam::{self, Factors};
-use super::contexts::{BLOCK, Groups, Samples};
+use super::contexts::{BLOCK, Contexts, Groups};
 use super::layout::padded;
 use super::loss::Loss;
 use super::math::Buffer;
@@ -30,21 +30,21 @@ pub(super) struct Part {
 impl Part {
     pub(super) fn new(
         shape: Shape,
-        samples: &Samples,
+        contexts: &Contexts,
         range: Range<usize>,
         batch_size: usize,
         law: Option<&[f32]>,
     ) -> Self {
-        let groups = Groups::new(samples, range.clone(), batch_size);
-        let loss = Loss::new(shape, samples, range.clone(), groups.fixed, law);
+        let groups = Groups::new(contexts, range.clone(), batch_size);
+        let loss = Loss::new(shape, contexts, range.clone(), groups.fixed, law);
         let table = || Buffer::new(padded(range.len() * shape.d));
         let (w_e, m, v, d_table) = (table(), table(), table(), table());
         let (rows, grad) = (Buffer::new(BLOCK * shape.stride), Buffer::new(shape.n * shape.stride));
         Self { shape, range, groups, loss, table: w_e, m, v, d_table, rows, grad }
     }
 
-    /// Loss and gradients (into `self.d_table`, `self.grad`) of the samples `batch`, each divided by the batch size.
-    pub(super) fn gradient<I: Isa>(&mut self, w_u: &[f32], samples: &Samples, batch: Range<usize>) -> Tally {
+    /// Loss and gradients (into `self.d_table`, `self.grad`) of the samples `batch` (keys), each divided by the batch size.
+    pub(super) fn gradient<I: Isa>(&mut self, w_u: &[f32], contexts: &Contexts, batch: &[u32]) -> Tally {
         let Shape { d, stride, .. } = self.shape;
         let factor = 1.0 / batch.len() as f32;
         // Rows of the last batch's pairs: all others are zero.
@@ -52,7 +52,7 @@ impl Part {
             self.d_table[p as usize * d..][..d].fill(0.0);
         }
         self.grad.fill(0.0);
-        self.groups.fill(samples, batch);
+        self.groups.fill(contexts, batch);
         let mut total = Tally::default();
         for (block, pairs) in self.groups.pairs.chunks(BLOCK).enumerate() {
             for (row, &p) in self.rows.chunks_exact_mut(stride).zip(pairs) {

@@ -3,7 +3,7 @@
 //! Covers trigrams with a window of 3 ([`supports`]): position 1 alone is scored, so a batch is a set of pairs of tokens, each with
 //! the targets that followed it. Exact: the same gradients as autograd's up to rounding. How it is split:
 //!
-//! - `contexts` numbers the pairs that occur and groups each batch by pair;
+//! - `contexts` numbers the pairs that occur and groups each batch by pair; `feed` shuffles the samples, ahead of the steps;
 //! - `circuits` and `attention` are the Transformer's layers, as tables over tokens; `mlp` and `layer_norm` likewise;
 //! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
 //! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
@@ -19,6 +19,7 @@ mod adam;
 mod attention;
 mod circuits;
 mod contexts;
+mod feed;
 mod gemm;
 mod layer_norm;
 mod layout;
@@ -36,13 +37,14 @@ mod unembed;
 use crate::error::{Error, Result};
 use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
 use adam::Factors;
-use contexts::Samples;
+use contexts::Contexts;
+use feed::Feed;
 use layout::Layout;
 use math::Buffer;
 use pool::Pool;
 use simd::{Detected, Isa, Job, dispatch};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use unembed::{Shape, Tally};
 
 /// The model that is trained.
@@ -67,8 +69,8 @@ pub struct Problem<'a> {
     pub entropy: f64,
     /// The sequences, `(M, 3)` row-major.
     pub tokens: &'a [u16],
-    /// Rows of `tokens` in the order in which training visits them.
-    pub order: &'a [u32],
+    /// Training visits the rows of `tokens` in the order that `randperm` gives after this seed; `None`: as they lie.
+    pub shuffle: Option<u64>,
     /// Samples of a batch; the last batch takes what is left.
     pub batch_size: usize,
     /// Next-token loss, or else full divergence to the law.
@@ -118,9 +120,10 @@ enum Part {
 }
 
 /// What is to be done in a step.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 struct Command {
-    batch: Range<usize>,
+    /// The batch's samples (keys).
+    batch: Vec<u32>,
     /// Whether low-rank parts move their rows.
     update: Option<Factors>,
 }
@@ -129,7 +132,7 @@ struct Command {
 #[derive(Debug)]
 struct Shared {
     level: Detected,
-    samples: Samples,
+    contexts: Contexts,
     /// Parameters that all parts read, in the engine's layout: all of a Transformer's, `W_U` of a low-rank model.
     params: RwLock<Buffer>,
     parts: Vec<Mutex<(Part, Tally)>>,
@@ -140,8 +143,8 @@ struct Shared {
 struct PartStep<'a> {
     part: &'a mut Part,
     params: &'a [f32],
-    samples: &'a Samples,
-    command: Command,
+    contexts: &'a Contexts,
+    command: &'a Command,
 }
 
 impl Job for PartStep<'_> {
@@ -149,9 +152,9 @@ impl Job for PartStep<'_> {
     #[inline(always)]
     fn run<I: Isa>(self) -> Tally {
         match self.part {
-            Part::Transformer(part) => part.gradient::<I>(self.params, self.samples, self.command.batch),
+            Part::Transformer(part) => part.gradient::<I>(self.params, self.contexts, &self.command.batch),
             Part::LowRank(part) => {
-                let tally = part.gradient::<I>(self.params, self.samples, self.command.batch);
+                let tally = part.gradient::<I>(self.params, self.contexts, &self.command.batch);
                 if let Some(factors) = self.command.update {
                     part.update::<I>(factors);
                 }
@@ -190,10 +193,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Works on part `k`.
     fn work(&self, k: usize) {
-        let command = self.command.read().expect("no worker panics").clone();
+        let command = &*self.command.read().expect("no worker panics");
         let params = self.params.read().expect("no worker panics");
         let (part, tally) = &mut *locked(&self.parts[k]);
-        *tally = dispatch(self.level, PartStep { part, params: &params, samples: &self.samples, command });
+        *tally = dispatch(self.level, PartStep { part, params: &params, contexts: &self.contexts, command });
     }
 }
 
@@ -221,12 +224,10 @@ pub struct Trainer {
     grad: Buffer,
     /// What of the shared parameters is trained.
     trained: Vec<Range<usize>>,
+    feed: Feed,
     entropy: f64,
-    batch_size: usize,
     lr: f64,
     steps: u64,
-    /// Next sample to visit.
-    position: usize,
 }
 
 /// Parts of a problem: more than one only where a step is long enough that threads pay.
@@ -267,16 +268,16 @@ impl Trainer {
         };
         let threads = problem.threads.max(1);
         let law = (!problem.next_token).then_some(problem.law);
-        let (samples, parts, place, [shared, m, v], trained);
+        let (contexts, keys, parts, place, [shared, m, v], trained);
         match problem.model {
             Model::Transformer(config) => {
                 let layout = Arc::new(Layout::new(config, &problem.freeze));
-                samples = Samples::new(problem.tokens, problem.order, config.n_vocab, threads, |_, _| false);
+                (contexts, keys) = Contexts::new(problem.tokens, config.n_vocab, threads, |_, _| false);
                 let new = |range| {
-                    transformer::Part::new(Arc::clone(&layout), config.skips, &samples, range, problem.batch_size, law)
+                    transformer::Part::new(Arc::clone(&layout), config.skips, &contexts, range, problem.batch_size, law)
                 };
-                parts = samples
-                    .split(n_parts, true)
+                parts = contexts
+                    .split(&keys, n_parts, true)
                     .into_iter()
                     .map(|r| Part::Transformer(Box::new(new(r))))
                     .collect::<Vec<_>>();
@@ -293,14 +294,14 @@ impl Trainer {
                 let shape = Shape { n, d, stride: layout::padded(d) };
                 let row = |a: usize, b: usize| (a + n * b) * d..(a + n * b + 1) * d;
                 let moves = |a, b| [start_m, start_v].iter().any(|x| x[row(a, b)].iter().any(|&x| x != 0.0));
-                samples = Samples::new(problem.tokens, problem.order, n, threads, |a, b| adam.is_some() && moves(a, b));
-                parts = samples
-                    .split(n_parts, false)
+                (contexts, keys) = Contexts::new(problem.tokens, n, threads, |a, b| adam.is_some() && moves(a, b));
+                parts = contexts
+                    .split(&keys, n_parts, false)
                     .into_iter()
                     .map(|range| {
-                        let mut part = low_rank::Part::new(shape, &samples, range.clone(), problem.batch_size, law);
+                        let mut part = low_rank::Part::new(shape, &contexts, range.clone(), problem.batch_size, law);
                         for (local, c) in range.enumerate() {
-                            let (a, b) = (samples.first[c] as usize, samples.second[c] as usize);
+                            let (a, b) = (contexts.first[c] as usize, contexts.second[c] as usize);
                             let lists = [(&mut part.table, params), (&mut part.m, start_m), (&mut part.v, start_v)];
                             for (to, list) in lists {
                                 to[local * d..][..d].copy_from_slice(&list[row(a, b)]);
@@ -320,13 +321,14 @@ impl Trainer {
                 place = Place::LowRank { shape, initial: params.to_vec(), freeze_e: problem.freeze.freeze_e };
             }
         };
+        let feed = Feed::new(keys, problem.shuffle, problem.batch_size, threads > parts.len());
         let threads = threads.min(parts.len());
         let shared = Arc::new(Shared {
             level,
-            samples,
+            contexts,
             params: RwLock::new(shared),
             parts: parts.into_iter().map(|part| Mutex::new((part, Tally::default()))).collect(),
-            command: RwLock::new(Command { batch: 0..0, update: None }),
+            command: RwLock::default(),
         });
         let pool =
             if threads > 1 {
@@ -347,34 +349,31 @@ impl Trainer {
             v,
             grad,
             trained,
+            feed,
             entropy: problem.entropy,
-            batch_size: problem.batch_size,
             lr: problem.lr,
             steps,
-            position: 0,
         })
     }
 
     /// One Adam step on the next batch; `None` when every sequence has been visited.
     pub fn step(&mut self) -> Option<StepOutcome> {
-        let batch = self.next_batch()?;
-        self.steps += 1;
-        let factors = Factors::new(self.lr, self.steps);
+        let factors = Factors::new(self.lr, self.steps + 1);
         let frozen_rows = matches!(self.place, Place::LowRank { freeze_e: true, .. });
-        let outcome = self.work(batch.clone(), (!frozen_rows).then_some(factors));
+        let outcome = self.work((!frozen_rows).then_some(factors))?;
+        self.steps += 1;
         let mut params = self.shared.params.write().expect("no worker panics");
         let (m, v) = (&mut self.m, &mut self.v);
         let update = Update { params: &mut params, m, v, grad: &self.grad, trained: &self.trained, factors };
         dispatch(self.shared.level, update);
-        self.position = batch.end;
+        self.feed.advance();
         Some(outcome)
     }
 
     /// The next batch's outcome and gradients in the order of the model's parameter list, without a step (frozen parameters' too).
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
-        let batch = self.next_batch()?;
-        let outcome = self.work(batch, None);
+        let outcome = self.work(None)?;
         Some((outcome, self.collect(&self.grad, |part| &part.d_table, 0.0)))
     }
 
@@ -391,16 +390,19 @@ impl Trainer {
         AdamState { m, v, steps: self.steps }
     }
 
-    /// Samples of the next batch.
-    fn next_batch(&self) -> Option<Range<usize>> {
-        let end = self.shared.samples.keys.len().min(self.position.saturating_add(self.batch_size));
-        (self.position < end).then_some(self.position..end)
-    }
-
-    /// Runs all parts on `batch` and adds their gradients, in order, into `self.grad`.
-    fn work(&mut self, batch: Range<usize>, update: Option<Factors>) -> StepOutcome {
+    /// Runs all parts on the next batch and adds their gradients, in order, into `self.grad`; `None` when there is no batch left.
+    fn work(&mut self, update: Option<Factors>) -> Option<StepOutcome> {
+        let batch = self.feed.batch();
+        if batch.is_empty() {
+            return None;
+        }
         let size = batch.len() as f64;
-        *self.shared.command.write().unwrap_or_else(PoisonError::into_inner) = Command { batch, update };
+        {
+            let mut command = self.shared.command.write().expect("no worker panics");
+            command.update = update;
+            command.batch.clear();
+            command.batch.extend_from_slice(batch);
+        }
         match &self.pool {
             Some(pool) => pool.run(|part| self.shared.work(part)),
             None => (0..self.shared.parts.len()).for_each(|part| self.shared.work(part)),
@@ -422,7 +424,7 @@ impl Trainer {
                 }
             }
         }
-        StepOutcome { loss: total.loss / size - self.entropy, accuracy: total.correct / size }
+        Some(StepOutcome { loss: total.loss / size - self.entropy, accuracy: total.correct / size })
     }
 
     /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
@@ -435,7 +437,7 @@ impl Trainer {
                 for part in &self.shared.parts {
                     let Part::LowRank(part) = &locked(part).0 else { continue };
                     for (c, row) in part.range.clone().zip(table(part).chunks_exact(*d)) {
-                        let (a, b) = (self.shared.samples.first[c] as usize, self.shared.samples.second[c] as usize);
+                        let (a, b) = (self.shared.contexts.first[c] as usize, self.shared.contexts.second[c] as usize);
                         list[(a + n * b) * d..][..*d].copy_from_slice(row);
                     }
                 }
@@ -474,22 +476,14 @@ fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<
         let value = format!("of length {}", problem.law.len());
         return Err(Error::argument("law", value, format!("it must have {n}³ entries")));
     }
-    if !problem.tokens.len().is_multiple_of(3) {
+    if problem.tokens.is_empty() || !problem.tokens.len().is_multiple_of(3) {
         let value = format!("of length {}", problem.tokens.len());
-        return Err(Error::argument("tokens", value, "its length must be a multiple of 3"));
+        return Err(Error::argument("tokens", value, "its length must be a multiple of 3, and not 0"));
     }
     // Maxima rather than searches, which would take many times as long.
     let token = problem.tokens.iter().fold(0, |max, &t| t.max(max));
-    if !problem.tokens.is_empty() && token as usize >= n {
+    if token as usize >= n {
         return Err(Error::argument("tokens", token, format!("a token must be below {n}")));
-    }
-    let rows = problem.tokens.len() / 3;
-    let row = problem.order.iter().fold(0, |max, &r| r.max(max));
-    if !problem.order.is_empty() && row as usize >= rows {
-        return Err(Error::argument("order", row, format!("there are {rows} sequences")));
-    }
-    if problem.order.is_empty() {
-        return Err(Error::argument("order", "empty", "there must be at least one sequence"));
     }
     if problem.batch_size == 0 {
         return Err(Error::argument("batch_size", 0, "it must be at least 1"));

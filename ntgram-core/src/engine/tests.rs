@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::models::config::Skips;
+use crate::rng::TorchRng;
 use proptest::prelude::*;
 use std::cell::RefCell;
 
@@ -235,7 +236,7 @@ fn draw(
     n: usize,
     samples: usize,
     sparse: bool,
-) -> (Vec<f32>, Vec<f32>, Vec<u16>, Vec<u32>) {
+) -> (Vec<f32>, Vec<f32>, Vec<u16>) {
     let mut u = numbers(seed);
     let params = (0..n_params).map(|_| (1.6 * u() - 0.8) as f32).collect();
     let mut law: Vec<f32> = (0..n * n * n).map(|_| if sparse && u() < 0.9 { 0.0 } else { u() as f32 + 0.01 }).collect();
@@ -245,8 +246,7 @@ fn draw(
         row.iter_mut().for_each(|p| *p /= sum);
     }
     let tokens = (0..3 * samples).map(|_| (u() * n as f64) as u16).collect();
-    let order = (0..samples as u32).rev().collect();
-    (params, law, tokens, order)
+    (params, law, tokens)
 }
 
 fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_size: usize, seed: u64) {
@@ -257,7 +257,7 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
     let total = list.iter().map(|p| p.len()).sum();
     let samples = batch_size + batch_size.min(3);
     let slack = if matches!(model, Model::Transformer(c) if c.d_model == 1) { 1e-3 } else { 1e-5 };
-    let (mut params, law, tokens, order) = draw(seed, total, n, samples, sparse);
+    let (mut params, law, tokens) = draw(seed, total, n, samples, sparse);
     if let Model::Transformer(c) = model {
         // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
         params[..n * c.d_model].iter_mut().enumerate().for_each(|(i, x)| *x += (i % c.d_model % 3) as f32 - 1.0);
@@ -268,12 +268,13 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
         law: &law,
         entropy: 0.25,
         tokens: &tokens,
-        order: &order,
+        shuffle: Some(seed),
         batch_size,
         next_token,
         lr: 1e-2,
         threads: 1,
     };
+    let order = TorchRng::new(seed).randperm(samples as u32);
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, &params, None, level, parts).unwrap();
         // Two batches: what the first leaves behind must not show in the second, which is smaller.
@@ -366,14 +367,14 @@ fn many_heads_and_coordinates() {
 #[test]
 fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
     let config = LowRankConfig { d_model: 3, n_vocab: 4, context_window: 3, order: 3 };
-    let (params, law, tokens, order) = draw(7, 16 * 3 + 4 * 3, 4, 40, false);
+    let (params, law, tokens) = draw(7, 16 * 3 + 4 * 3, 4, 40, false);
     let problem = Problem {
         model: Model::LowRank(&config),
         freeze: Freeze::default(),
         law: &law,
         entropy: 0.0,
         tokens: &tokens,
-        order: &order,
+        shuffle: None,
         batch_size: 5,
         next_token: true,
         lr: 1e-2,
@@ -395,11 +396,11 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
         }
     }
     // Half the batches, then the others from the saved state.
-    let mut first = Trainer::new(&Problem { order: &order[..20], ..problem }, &params, None).unwrap();
+    let mut first = Trainer::new(&Problem { tokens: &tokens[..60], ..problem }, &params, None).unwrap();
     while first.step().is_some() {}
     let state = first.adam();
     assert_eq!(state.steps, 4);
-    let mut second = Trainer::new(&Problem { order: &order[20..], ..problem }, &first.params(), Some(&state)).unwrap();
+    let mut second = Trainer::new(&Problem { tokens: &tokens[60..], ..problem }, &first.params(), Some(&state)).unwrap();
     while second.step().is_some() {}
     assert_eq!(second.params(), trainer.params());
     assert_eq!(second.adam(), trainer.adam());
@@ -413,7 +414,7 @@ fn threads_change_nothing() {
         (Model::Transformer(&config), config.parameters().iter().map(|p| p.len()).sum()),
         (Model::LowRank(&low_rank), low_rank.parameters().iter().map(|p| p.len()).sum()),
     ] {
-        let (params, law, tokens, order) = draw(3, total, 30, 900, false);
+        let (params, law, tokens) = draw(3, total, 30, 900, false);
         let run = |threads| {
             let problem = Problem {
                 model,
@@ -421,7 +422,7 @@ fn threads_change_nothing() {
                 law: &law,
                 entropy: 0.0,
                 tokens: &tokens,
-                order: &order,
+                shuffle: None,
                 batch_size: 90,
                 next_token: true,
                 lr: 1e-2,
@@ -445,7 +446,7 @@ fn threads_change_nothing() {
 #[test]
 fn extreme_logits_stay_finite() {
     let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
-    let (mut params, law, tokens, order) = draw(9, 25 * 2 + 5 * 2, 5, 60, false);
+    let (mut params, law, tokens) = draw(9, 25 * 2 + 5 * 2, 5, 60, false);
     params.iter_mut().enumerate().for_each(|(i, p)| *p *= if i % 3 == 0 { 1e3 } else { 1e-3 });
     for next_token in [true, false] {
         let problem = Problem {
@@ -454,7 +455,7 @@ fn extreme_logits_stay_finite() {
             law: &law,
             entropy: 0.0,
             tokens: &tokens,
-            order: &order,
+            shuffle: None,
             batch_size: 20,
             next_token,
             lr: 1e-2,
@@ -471,14 +472,14 @@ fn extreme_logits_stay_finite() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let config = LowRankConfig { d_model: 2, n_vocab: 3, context_window: 3, order: 3 };
-    let (params, law, tokens, order) = draw(1, 27 - 3, 3, 4, false);
+    let (params, law, tokens) = draw(1, 27 - 3, 3, 4, false);
     let good = Problem {
         model: Model::LowRank(&config),
         freeze: Freeze::default(),
         law: &law,
         entropy: 0.0,
         tokens: &tokens,
-        order: &order,
+        shuffle: None,
         batch_size: 2,
         next_token: true,
         lr: 1e-2,
@@ -497,8 +498,7 @@ fn what_does_not_fit_is_refused() {
         (Problem { law: &law[1..], ..good }, "law"),
         (Problem { tokens: &tokens[1..], ..good }, "tokens"),
         (Problem { tokens: &[0, 1, 3], ..good }, "tokens"),
-        (Problem { order: &[0, 4], ..good }, "order"),
-        (Problem { order: &[], ..good }, "order"),
+        (Problem { tokens: &[], ..good }, "tokens"),
         (Problem { batch_size: 0, ..good }, "batch_size"),
     ] {
         assert!(message(&bad, &params, None).starts_with(&format!("`{name}`")), "{name}");

@@ -2,7 +2,7 @@
 
 use super::attention::{self, InputGradients, Inputs, Pairs, Tables};
 use super::circuits::{self, Circuit};
-use super::contexts::{BLOCK, Groups, Samples};
+use super::contexts::{BLOCK, Contexts, Groups};
 use super::layer_norm;
 use super::layout::Layout;
 use super::loss::Loss;
@@ -158,16 +158,16 @@ impl Part {
     pub(super) fn new(
         layout: Arc<Layout>,
         skips: Skips,
-        samples: &Samples,
+        contexts: &Contexts,
         range: Range<usize>,
         batch_size: usize,
         law: Option<&[f32]>,
     ) -> Self {
         let (d, stride, n) = (layout.d, layout.stride, layout.n_vocab);
-        let groups = Groups::new(samples, range.clone(), batch_size);
-        let loss = Loss::new(Shape { n, d, stride }, samples, range.clone(), groups.fixed, law);
-        let (tokens0, row0) = rows_of(&samples.first[range.clone()], n);
-        let (tokens1, row1) = rows_of(&samples.second[range], n);
+        let groups = Groups::new(contexts, range.clone(), batch_size);
+        let loss = Loss::new(Shape { n, d, stride }, contexts, range.clone(), groups.fixed, law);
+        let (tokens0, row0) = rows_of(&contexts.first[range.clone()], n);
+        let (tokens1, row1) = rows_of(&contexts.second[range], n);
         let pairs = groups.capacity();
         let rows1 = |layer: usize| if layer == 0 { tokens1.len() } else { pairs };
         let layers = (0..layout.layers.len())
@@ -205,10 +205,10 @@ impl Part {
         }
     }
 
-    /// Loss and gradient (into `self.grad`) of the samples `batch`, each divided by the batch size.
-    pub(super) fn gradient<I: Isa>(&mut self, params: &[f32], samples: &Samples, batch: Range<usize>) -> Tally {
+    /// Loss and gradient (into `self.grad`) of the samples `batch` (keys), each divided by the batch size.
+    pub(super) fn gradient<I: Isa>(&mut self, params: &[f32], contexts: &Contexts, batch: &[u32]) -> Tally {
         let factor = 1.0 / batch.len() as f32;
-        self.groups.fill(samples, batch);
+        self.groups.fill(contexts, batch);
         if !self.groups.fixed {
             self.first.clear();
             self.first.extend(self.groups.pairs.iter().map(|&p| self.row0[p as usize]));

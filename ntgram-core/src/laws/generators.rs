@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::rng::TorchRng;
 
 /// Most entries that a generated table may have: 2 GB of float32.
-const MAX_ENTRIES: usize = 1 << 29;
+const MAX_ENTRIES: usize = 1 << 30;
 
 /// Every token's next-token law is a geometric (or, with `alpha = 1`, uniform) one on a random set of tokens: table `i` has rows
 /// `b[perm]` with `b[k] ∝ alphas[i]^k` for `k < nb_tokens[i]`, else 0, and one `randperm(N)` for each context.

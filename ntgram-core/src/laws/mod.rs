@@ -3,7 +3,7 @@
 
 mod generators;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 
@@ -16,10 +16,18 @@ pub const MAX_VOCAB: usize = 1 << 16;
 
 /// An n-gram law over a vocabulary of `N` tokens: `n` tables, of which table `i`, of shape `(N,)*(i+1)`, holds the
 /// distribution of token `x_i` for every context `x_0 … x_{i-1}`. Row-major, `x_0` slowest. Cheap to clone.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Law {
     n_vocab: usize,
     tables: Vec<Arc<[f32]>>,
+    /// Computed when first asked for.
+    entropy: Arc<OnceLock<f64>>,
+}
+
+impl PartialEq for Law {
+    fn eq(&self, other: &Self) -> bool {
+        self.tables == other.tables
+    }
 }
 
 impl Law {
@@ -55,7 +63,7 @@ impl Law {
                 }
             }
         }
-        Ok(Self { n_vocab, tables: tables.into_iter().map(Arc::from).collect() })
+        Ok(Self { n_vocab, tables: tables.into_iter().map(Arc::from).collect(), entropy: Arc::default() })
     }
 
     /// Order `n`: the number of tables, and of tokens that a full context and its next token have.
@@ -161,16 +169,18 @@ impl Sequences {
 
 /// Conditional entropy of the last token in nats, `E[-Σ_k p_k log(p_k + 1e-10)]`, over contexts drawn from the law.
 pub fn entropy(law: &Law) -> f64 {
-    let contexts = prefix_probabilities(law, law.order() - 1); // (N^(n-1),)
-    let rows = law.last_table().chunks_exact(law.n_vocab);
-    let expected_log: f64 = contexts
-        .iter()
-        .zip(rows)
-        .filter(|(weight, _)| **weight > 0.0)
-        // the logarithm is float32 as in the original, so that a certain token has no entropy at all
-        .map(|(weight, row)| weight * row.iter().map(|p| f64::from(*p) * f64::from((p + 1e-10).ln())).sum::<f64>())
-        .sum();
-    (-expected_log).max(0.0)
+    *law.entropy.get_or_init(|| {
+        let contexts = prefix_probabilities(law, law.order() - 1); // (N^(n-1),)
+        let rows = law.last_table().chunks_exact(law.n_vocab);
+        let expected_log: f64 = contexts
+            .iter()
+            .zip(rows)
+            .filter(|(weight, _)| **weight > 0.0)
+            // the logarithm is float32 as in the original, so that a certain token has no entropy at all
+            .map(|(weight, row)| weight * row.iter().map(|p| f64::from(*p) * f64::from((p + 1e-10).ln())).sum::<f64>())
+            .sum();
+        (-expected_log).max(0.0)
+    })
 }
 
 /// Every sequence of `n` tokens all of whose prefixes have probability above `eps` (the original's default is 1e-10),

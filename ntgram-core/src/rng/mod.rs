@@ -4,6 +4,7 @@
 mod jump;
 mod mt19937;
 mod normal;
+mod permutation;
 
 use std::convert::Infallible;
 
@@ -14,6 +15,7 @@ pub(crate) use mt19937::temper;
 
 use mt19937::Mt19937;
 use normal::box_muller_16;
+pub(crate) use permutation::Permutation;
 
 /// The stream that PyTorch's CPU generator gives after `torch.manual_seed`.
 ///
@@ -124,10 +126,9 @@ impl TorchRng {
     /// `randperm(n)`: a permutation of `0..n`, `n − 1` words.
     pub fn randperm(&mut self, n: u32) -> Vec<u32> {
         let mut p: Vec<u32> = (0..n).collect();
-        for i in 0..n.saturating_sub(1) {
-            let j = i + self.next_word() % (n - i);
-            p.swap(i as usize, j as usize);
-        }
+        let mut permutation = Permutation::new(self.clone());
+        permutation.advance(&mut p, n as usize);
+        *self = permutation.into_rng();
         p
     }
 

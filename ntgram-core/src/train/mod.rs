@@ -16,7 +16,7 @@ pub use lot::{Training, train_all};
 
 use autograd::Autograd;
 
-use crate::data::Data;
+use crate::data::{Data, shuffle_seed};
 use crate::engine::{self, Problem, Trainer};
 use crate::error::{Error, Result};
 use crate::laws::entropy;
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
                     law: model.law().last_table(),
                     entropy,
                     tokens: data.tokens(),
-                    order: &data.shuffle(options.seed),
+                    shuffle: Some(shuffle_seed(options.seed)),
                     batch_size: data.batch_size(),
                     next_token: options.next_token,
                     lr: options.lr,

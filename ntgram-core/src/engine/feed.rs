@@ -1,0 +1,150 @@
+//! The batches in the order of the visits, shuffled a little ahead of the steps: on a thread of its own where one is free.
+
+use super::contexts::Keys;
+use crate::rng::{Permutation, TorchRng};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+
+/// Samples that are prepared in one go, at least.
+const BLOCK: usize = 1 << 14;
+
+/// All samples, as far as they are shuffled.
+#[derive(Debug)]
+struct Stream {
+    keys: Keys,
+    permutation: Option<Permutation>,
+    /// Samples given out.
+    done: usize,
+    /// Samples given out at a time: whole batches.
+    portion: usize,
+}
+
+impl Stream {
+    /// Replaces what `block` holds by the next samples; by none at the end.
+    fn next(&mut self, block: &mut Vec<u32>) {
+        let range = self.done..self.keys.len().min(self.done + self.portion);
+        self.done = range.end;
+        block.clear();
+        match &mut self.keys {
+            Keys::Short(keys) => {
+                self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
+                block.extend(keys[range].iter().map(|&key| u32::from(key)));
+            }
+            Keys::Long(keys) => {
+                self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
+                block.extend_from_slice(&keys[range]);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Here(Stream),
+    /// A thread prepares blocks ahead; used ones go back to it. It ends when the channels do.
+    Ahead { blocks: Receiver<Vec<u32>>, used: Sender<Vec<u32>> },
+}
+
+/// Gives out batch after batch.
+#[derive(Debug)]
+pub(super) struct Feed {
+    source: Source,
+    batch_size: usize,
+    block: Vec<u32>,
+    /// Where the next batch begins in `block`.
+    at: usize,
+}
+
+impl Feed {
+    /// Batches of `batch_size` keys; `shuffle`: the seed of the generator whose `randperm` is their order; `ahead`: whether a
+    /// thread may be used.
+    pub(super) fn new(keys: Keys, shuffle: Option<u64>, batch_size: usize, ahead: bool) -> Self {
+        let portion = BLOCK.div_ceil(batch_size).saturating_mul(batch_size);
+        let long = keys.len() / 4 > portion;
+        let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
+        let stream = Stream { keys, permutation, done: 0, portion };
+        let source = if ahead && long { prepare_ahead(stream) } else { Source::Here(stream) };
+        Self { source, batch_size, block: Vec::new(), at: 0 }
+    }
+
+    /// The keys of the next batch; none at the end.
+    pub(super) fn batch(&mut self) -> &[u32] {
+        if self.at == self.block.len() {
+            self.at = 0;
+            match &mut self.source {
+                Source::Here(stream) => stream.next(&mut self.block),
+                Source::Ahead { blocks, used } => {
+                    let block = blocks.recv().unwrap_or_default();
+                    // The thread may have ended already.
+                    let _ = used.send(std::mem::replace(&mut self.block, block));
+                }
+            }
+        }
+        let end = self.block.len().min(self.at.saturating_add(self.batch_size));
+        &self.block[self.at..end]
+    }
+
+    /// Goes on to the batch after the one that [`Feed::batch`] gives.
+    pub(super) fn advance(&mut self) {
+        self.at = self.block.len().min(self.at.saturating_add(self.batch_size));
+    }
+}
+
+/// Gives the stream to a thread; keeps it where none can be started.
+fn prepare_ahead(stream: Stream) -> Source {
+    let (send, blocks) = sync_channel(2);
+    let (used, reusable) = channel();
+    let place = std::sync::Arc::new(std::sync::Mutex::new(Some(stream)));
+    let theirs = std::sync::Arc::clone(&place);
+    let take = |place: &std::sync::Mutex<Option<Stream>>| place.lock().ok().and_then(|mut stream| stream.take());
+    let started = std::thread::Builder::new().name("engine-feed".to_owned()).spawn(move || {
+        let Some(mut stream) = take(&theirs) else { return };
+        loop {
+            let mut block = reusable.try_recv().unwrap_or_default();
+            stream.next(&mut block);
+            if block.is_empty() || send.send(block).is_err() {
+                return;
+            }
+        }
+    });
+    match started {
+        Ok(_) => Source::Ahead { blocks, used },
+        Err(_) => Source::Here(take(&place).expect("no thread took it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_the_same_with_and_without_a_thread() {
+        let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
+        let order = TorchRng::new(5).randperm(keys.len() as u32);
+        let want: Vec<u32> = order.iter().map(|&i| keys[i as usize].into()).collect();
+        let long = keys.iter().map(|&key| key.into()).collect();
+        for (keys, ahead) in [(Keys::Short(keys.clone()), false), (Keys::Short(keys), true), (Keys::Long(long), true)] {
+            let mut feed = Feed::new(keys, Some(5), 1000, ahead);
+            assert_eq!(matches!(feed.source, Source::Ahead { .. }), ahead);
+            let mut got = Vec::new();
+            while !feed.batch().is_empty() {
+                assert_eq!(feed.batch().len(), (want.len() - got.len()).min(1000));
+                got.extend_from_slice(feed.batch());
+                feed.advance();
+            }
+            assert!(got == want && feed.batch().is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unfinished_thread_ends_with_its_feed() {
+        let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, true);
+        assert_eq!(feed.batch()[..3], [0, 1, 2]);
+        let Source::Ahead { used, .. } = &feed.source else { panic!("a thread prepares") };
+        let used = used.clone();
+        drop(feed);
+        // Its end of the channel goes when it ends.
+        while used.send(Vec::new()).is_ok() {
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `randperm` step by step: what comes first is known long before the rest is shuffled.
+
+use super::TorchRng;
+use super::mt19937::temper;
+
+/// Places at a time, so that the memory they lie in is fetched for all of them at once.
+const AHEAD: usize = 64;
+
+/// `randperm` under way, applied to any list instead of `0..n`: Fisher and Yates' shuffle from the front.
+#[derive(Debug, Clone)]
+pub(crate) struct Permutation {
+    rng: TorchRng,
+    /// Places that have their final item.
+    done: usize,
+}
+
+impl Permutation {
+    pub(crate) fn new(rng: TorchRng) -> Self {
+        Self { rng, done: 0 }
+    }
+
+    /// The generator after the words drawn so far.
+    pub(crate) fn into_rng(self) -> TorchRng {
+        self.rng
+    }
+
+    /// Goes on until the first `to` places of `items` have their final items. `items` must be the same list, and shorter than
+    /// 2^32, in every call.
+    pub(crate) fn advance<T: Copy + Into<u32>>(&mut self, items: &mut [T], to: usize) {
+        let len = items.len();
+        // The last item has only one place to go to: no word is drawn for it.
+        let to = to.min(len.saturating_sub(1));
+        let mut words = [0; AHEAD];
+        while self.done < to {
+            let (first, count) = (self.done, AHEAD.min(to - self.done));
+            self.rng.fill_raw(&mut words[..count]);
+            for (i, word) in (first..).zip(&mut words[..count]) {
+                *word = temper(*word) % (len - i) as u32 + i as u32;
+            }
+            let touched = words[..count].iter().fold(0, |sum, &j| sum ^ items[j as usize].into());
+            std::hint::black_box(touched);
+            for (i, &j) in (first..).zip(&words[..count]) {
+                items.swap(i, j as usize);
+            }
+            self.done += count;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_randperm_in_whatever_portions() {
+        for n in [0usize, 1, 2, 63, 64, 65, 1000] {
+            let whole = TorchRng::new(8).randperm(n as u32);
+            let mut items: Vec<u16> = (0..n as u16).collect();
+            let mut permutation = Permutation::new(TorchRng::new(8));
+            for to in [0, 1, 1, n / 3, n / 2 + 1, n] {
+                permutation.advance(&mut items, to);
+                assert!(whole.iter().zip(&items).take(to).all(|(a, b)| *a == u32::from(*b)), "{to} of {n}");
+            }
+            // The original's loop, word for word.
+            let (mut rng, mut plain) = (TorchRng::new(8), (0..n as u32).collect::<Vec<_>>());
+            for i in 0..n.saturating_sub(1) {
+                let j = i + rng.next_word() as usize % (n - i);
+                plain.swap(i, j);
+            }
+            assert_eq!(whole, plain);
+            assert_eq!(permutation.into_rng().next_word(), rng.next_word());
+        }
+    }
+}
