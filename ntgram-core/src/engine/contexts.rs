@@ -31,19 +31,23 @@ pub(super) enum Keys {
 
 impl Contexts {
     /// The contexts and keys of `tokens (M, 3)`, all below `n_vocab`; `keep(a, b)`: whether to list the context (a, b) even if it
-    /// does not occur.
+    /// does not occur. Where there can be no more than two contexts a sample of `batch_size`, all are listed.
     pub(super) fn new(
         tokens: &[u16],
         n_vocab: usize,
+        batch_size: usize,
         threads: usize,
         keep: impl Fn(usize, usize) -> bool,
     ) -> (Self, Keys) {
         let target_bits = n_vocab.next_power_of_two().trailing_zeros();
         let triples = tokens.as_chunks::<3>().0;
         let place = |a: u16, b: u16| b as usize * n_vocab + a as usize;
-        let mut ids = vec![0u32; n_vocab * n_vocab];
-        for &[a, b, _] in triples {
-            ids[place(a, b)] = 1;
+        let few = few_pairs(n_vocab * n_vocab, n_vocab, batch_size);
+        let mut ids = vec![few as u32; n_vocab * n_vocab];
+        if !few {
+            for &[a, b, _] in triples {
+                ids[place(a, b)] = 1;
+            }
         }
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for b in 0..n_vocab as u16 {
@@ -133,6 +137,11 @@ fn each<K: Copy + Default + Send>(
     values
 }
 
+/// Whether so few contexts that working on all of them in every batch costs less than finding those that occur in it.
+fn few_pairs(contexts: usize, n_vocab: usize, batch_size: usize) -> bool {
+    contexts <= batch_size.saturating_mul(2) && contexts * n_vocab <= 1 << 14
+}
+
 /// One batch's samples in a range of contexts, grouped. A *pair* is a context that is worked on in this batch.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -158,7 +167,7 @@ impl Groups {
     /// For batches of `batch_size` samples over `contexts`; `range` is what this part works on.
     pub(super) fn new(contexts: &Contexts, range: Range<usize>, batch_size: usize) -> Self {
         let len = range.len();
-        let fixed = len <= 2 * batch_size && len * contexts.n_vocab <= 1 << 14;
+        let fixed = few_pairs(len, contexts.n_vocab, batch_size);
         let blocks = len.min(batch_size.max(if fixed { len } else { 0 })).div_ceil(BLOCK);
         Self {
             range,

@@ -41,7 +41,10 @@ impl Stream {
 enum Source {
     Here(Stream),
     /// A thread prepares blocks ahead; used ones go back to it. It ends when the channels do.
-    Ahead { blocks: Receiver<Vec<u32>>, used: Sender<Vec<u32>> },
+    Ahead {
+        blocks: Receiver<Vec<u32>>,
+        used: Sender<Vec<u32>>,
+    },
 }
 
 /// Gives out batch after batch.

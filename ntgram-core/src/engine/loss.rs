@@ -34,7 +34,13 @@ pub(super) struct Loss {
 
 impl Loss {
     /// `law`: `None` for the next-token loss, else the last table `(N, N, N)`.
-    pub(super) fn new(shape: Shape, contexts: &Contexts, range: Range<usize>, fixed: bool, law: Option<&[f32]>) -> Self {
+    pub(super) fn new(
+        shape: Shape,
+        contexts: &Contexts,
+        range: Range<usize>,
+        fixed: bool,
+        law: Option<&[f32]>,
+    ) -> Self {
         let n = shape.n;
         let law = match law {
             None => Law::Samples,
