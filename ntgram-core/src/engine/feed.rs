@@ -39,7 +39,7 @@ impl Stream {
 
 #[derive(Debug)]
 enum Source {
-    Here(Stream),
+    Here(Box<Stream>),
     /// A thread prepares blocks ahead; used ones go back to it. It ends when the channels do.
     Ahead {
         blocks: Receiver<Vec<u32>>,
@@ -65,7 +65,7 @@ impl Feed {
         let long = keys.len() / 4 > portion;
         let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
         let stream = Stream { keys, permutation, done: 0, portion };
-        let source = if ahead && long { prepare_ahead(stream) } else { Source::Here(stream) };
+        let source = if ahead && long { prepare_ahead(stream) } else { Source::Here(Box::new(stream)) };
         Self { source, batch_size, block: Vec::new(), at: 0 }
     }
 
@@ -111,7 +111,7 @@ fn prepare_ahead(stream: Stream) -> Source {
     });
     match started {
         Ok(_) => Source::Ahead { blocks, used },
-        Err(_) => Source::Here(take(&place).expect("no thread took it")),
+        Err(_) => Source::Here(Box::new(take(&place).expect("no thread took it"))),
     }
 }
 
