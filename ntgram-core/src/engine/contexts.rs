@@ -3,6 +3,7 @@
 //! A context is a pair of tokens (first, second) = (x_0, x_1); x_2 is the target. Contexts that occur anywhere in the data are
 //! numbered by second token, then by first, so that a range of them touches few second tokens.
 
+use super::simd::{Detected, Isa, Job, dispatch};
 use std::ops::Range;
 
 /// Pairs side by side in one vector of the unembedding.
@@ -19,9 +20,11 @@ pub(super) struct Contexts {
     pub(super) target_bits: u32,
     /// Vocabulary size `N`.
     pub(super) n_vocab: usize,
+    /// Whether a key is the sample's place in [`Groups::table`].
+    pub(super) direct: bool,
 }
 
-/// Every sample as a number: `context << target_bits | target`. Half as long where that is enough: passing over them in random
+/// Every sample as a number: `context << target_bits | target`, or its place in the one part's table of fixed pairs. Half as long where that is enough: passing over them in random
 /// order is what takes time, less so the smaller they are.
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -31,11 +34,13 @@ pub(super) enum Keys {
 
 impl Contexts {
     /// The contexts and keys of `tokens (M, 3)`, all below `n_vocab`; `keep(a, b)`: whether to list the context (a, b) even if it
-    /// does not occur. Where there can be no more than two contexts a sample of `batch_size`, all are listed.
+    /// does not occur. Where there can be no more than two contexts a sample of `batch_size`, all are listed. `one_part`: whether all
+    /// are worked on as one range.
     pub(super) fn new(
         tokens: &[u16],
         n_vocab: usize,
         batch_size: usize,
+        one_part: bool,
         threads: usize,
         keep: impl Fn(usize, usize) -> bool,
     ) -> (Self, Keys) {
@@ -43,6 +48,14 @@ impl Contexts {
         let triples = tokens.as_chunks::<3>().0;
         let place = |a: u16, b: u16| b as usize * n_vocab + a as usize;
         let few = few_pairs(n_vocab * n_vocab, n_vocab, batch_size);
+        if few && one_part {
+            let all = 0..(n_vocab * n_vocab) as u16;
+            let (first, second) = all.map(|c| (c % n_vocab as u16, c / n_vocab as u16)).unzip();
+            let keys = shared_out(triples, threads, |keys, triples| {
+                dispatch(Detected::best(), DirectKeys { keys, triples, n_vocab: n_vocab as u16 });
+            });
+            return (Self { first, second, target_bits, n_vocab, direct: true }, Keys::Short(keys));
+        }
         let mut ids = vec![few as u32; n_vocab * n_vocab];
         if !few {
             for &[a, b, _] in triples {
@@ -62,11 +75,14 @@ impl Contexts {
         }
         let key = |&[a, b, target]: &[u16; 3]| ids[place(a, b)] << target_bits | target as u32;
         let keys = if first.len() << target_bits <= 1 << 16 {
-            Keys::Short(each(triples, threads, |row| key(row) as u16))
+            let fill =
+                |keys: &mut [u16], triples: &[_]| keys.iter_mut().zip(triples).for_each(|(to, t)| *to = key(t) as u16);
+            Keys::Short(shared_out(triples, threads, fill))
         } else {
-            Keys::Long(each(triples, threads, key))
+            let fill = |keys: &mut [u32], triples: &[_]| keys.iter_mut().zip(triples).for_each(|(to, t)| *to = key(t));
+            Keys::Long(shared_out(triples, threads, fill))
         };
-        (Self { first, second, target_bits, n_vocab }, keys)
+        (Self { first, second, target_bits, n_vocab, direct: false }, keys)
     }
 
     /// Number of contexts.
@@ -117,24 +133,44 @@ impl Keys {
     }
 }
 
-/// `of` of every row, on `threads` threads.
-fn each<K: Copy + Default + Send>(
+/// Each sample's place in the table of fixed pairs, by (block of contexts, target, context in block).
+struct DirectKeys<'a> {
+    keys: &'a mut [u16],
+    triples: &'a [[u16; 3]],
+    n_vocab: u16,
+}
+
+impl Job for DirectKeys<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        let (n, block) = (self.n_vocab, BLOCK as u16);
+        for (key, &[a, b, target]) in self.keys.iter_mut().zip(self.triples) {
+            // `few_pairs` keeps this below 2^16.
+            let context = b.wrapping_mul(n).wrapping_add(a);
+            let row = (context / block).wrapping_mul(n).wrapping_add(target);
+            *key = row.wrapping_mul(block).wrapping_add(context % block);
+        }
+    }
+}
+
+/// A key for every row, filled in by `fill` on `threads` threads.
+fn shared_out<K: Copy + Default + Send>(
     rows: &[[u16; 3]],
     threads: usize,
-    of: impl Fn(&[u16; 3]) -> K + Copy + Send,
+    fill: impl Fn(&mut [K], &[[u16; 3]]) + Copy + Send,
 ) -> Vec<K> {
-    let mut values = vec![K::default(); rows.len()];
+    let mut keys = vec![K::default(); rows.len()];
     let share = rows.len().div_ceil(threads.max(1)).max(1);
-    let fill = move |(to, from): (&mut [K], &[[u16; 3]])| to.iter_mut().zip(from).for_each(|(to, row)| *to = of(row));
     std::thread::scope(|scope| {
-        let mut shares = values.chunks_mut(share).zip(rows.chunks(share));
+        let mut shares = keys.chunks_mut(share).zip(rows.chunks(share));
         let mine = shares.next();
-        for share in shares {
-            scope.spawn(move || fill(share));
+        for (keys, rows) in shares {
+            scope.spawn(move || fill(keys, rows));
         }
-        mine.into_iter().for_each(fill);
+        mine.into_iter().for_each(|(keys, rows)| fill(keys, rows));
     });
-    values
+    keys
 }
 
 /// Whether so few contexts that working on all of them in every batch costs less than finding those that occur in it.
@@ -191,16 +227,23 @@ impl Groups {
         let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
         let (start, len) = (self.range.start as u32, self.range.len() as u32);
         if self.fixed {
-            let stride = (BLOCK * contexts.n_vocab) as u32;
             self.table.fill(0.0);
-            for key in keys {
-                let context = (key >> bits).wrapping_sub(start);
-                if context < len {
-                    let block = context / BLOCK as u32;
-                    self.table[(block * stride + (key & mask) * BLOCK as u32 + context % BLOCK as u32) as usize] += 1.0;
+            if contexts.direct {
+                for &key in keys {
+                    self.table[key as usize] += 1.0;
+                }
+            } else {
+                for &key in keys {
+                    let context = (key >> bits).wrapping_sub(start);
+                    if context < len {
+                        let row = context / BLOCK as u32 * contexts.n_vocab as u32 + (key & mask);
+                        self.table[row as usize * BLOCK + context as usize % BLOCK] += 1.0;
+                    }
                 }
             }
-            for (counts, table) in self.counts.chunks_exact_mut(BLOCK).zip(self.table.chunks_exact(stride as usize)) {
+            for (counts, table) in
+                self.counts.chunks_exact_mut(BLOCK).zip(self.table.chunks_exact(BLOCK * contexts.n_vocab))
+            {
                 let mut sums = [0.0; BLOCK];
                 for row in table.as_chunks::<BLOCK>().0 {
                     for (sum, x) in sums.iter_mut().zip(row) {

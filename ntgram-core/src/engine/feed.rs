@@ -2,6 +2,7 @@
 
 use super::contexts::Keys;
 use crate::rng::{Permutation, TorchRng};
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 /// Samples that are prepared in one go, at least.
@@ -52,9 +53,9 @@ enum Source {
 pub(super) struct Feed {
     source: Source,
     batch_size: usize,
-    block: Vec<u32>,
-    /// Where the next batch begins in `block`.
+    /// Where the next batch begins in the block, and the block's length.
     at: usize,
+    len: usize,
 }
 
 impl Feed {
@@ -66,29 +67,29 @@ impl Feed {
         let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
         let stream = Stream { keys, permutation, done: 0, portion };
         let source = if ahead && long { prepare_ahead(stream) } else { Source::Here(Box::new(stream)) };
-        Self { source, batch_size, block: Vec::new(), at: 0 }
+        Self { source, batch_size, at: 0, len: 0 }
     }
 
-    /// The keys of the next batch; none at the end.
-    pub(super) fn batch(&mut self) -> &[u32] {
-        if self.at == self.block.len() {
-            self.at = 0;
+    /// Where the keys of the next batch lie in `block`, which is replaced by the next one when it is used up; empty at the end. `block` must
+    /// be the same in every call, and as the last call left it.
+    pub(super) fn batch(&mut self, block: &mut Vec<u32>) -> Range<usize> {
+        if self.at == self.len {
             match &mut self.source {
-                Source::Here(stream) => stream.next(&mut self.block),
+                Source::Here(stream) => stream.next(block),
                 Source::Ahead { blocks, used } => {
-                    let block = blocks.recv().unwrap_or_default();
+                    let next = blocks.recv().unwrap_or_default();
                     // The thread may have ended already.
-                    let _ = used.send(std::mem::replace(&mut self.block, block));
+                    let _ = used.send(std::mem::replace(block, next));
                 }
             }
+            (self.at, self.len) = (0, block.len());
         }
-        let end = self.block.len().min(self.at.saturating_add(self.batch_size));
-        &self.block[self.at..end]
+        self.at..self.len.min(self.at.saturating_add(self.batch_size))
     }
 
     /// Goes on to the batch after the one that [`Feed::batch`] gives.
     pub(super) fn advance(&mut self) {
-        self.at = self.block.len().min(self.at.saturating_add(self.batch_size));
+        self.at = self.len.min(self.at.saturating_add(self.batch_size));
     }
 }
 
@@ -128,20 +129,27 @@ mod tests {
         for (keys, ahead) in [(Keys::Short(keys.clone()), false), (Keys::Short(keys), true), (Keys::Long(long), true)] {
             let mut feed = Feed::new(keys, Some(5), 1000, ahead);
             assert_eq!(matches!(feed.source, Source::Ahead { .. }), ahead);
-            let mut got = Vec::new();
-            while !feed.batch().is_empty() {
-                assert_eq!(feed.batch().len(), (want.len() - got.len()).min(1000));
-                got.extend_from_slice(feed.batch());
+            let (mut got, mut block) = (Vec::new(), Vec::new());
+            loop {
+                let range = feed.batch(&mut block);
+                assert_eq!(feed.batch(&mut block), range, "the same until it goes on");
+                assert_eq!(range.len(), (want.len() - got.len()).min(1000));
+                if range.is_empty() {
+                    break;
+                }
+                got.extend_from_slice(&block[range]);
                 feed.advance();
             }
-            assert!(got == want && feed.batch().is_empty());
+            assert!(got == want);
         }
     }
 
     #[test]
     fn an_unfinished_thread_ends_with_its_feed() {
         let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, true);
-        assert_eq!(feed.batch()[..3], [0, 1, 2]);
+        let mut block = Vec::new();
+        let range = feed.batch(&mut block);
+        assert_eq!(block[range][..3], [0, 1, 2]);
         let Source::Ahead { used, .. } = &feed.source else { panic!("a thread prepares") };
         let used = used.clone();
         drop(feed);

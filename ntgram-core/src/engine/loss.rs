@@ -82,8 +82,34 @@ impl Loss {
         rows: &mut [f32],
         factor: f32,
     ) -> Tally {
+        unembed::load_streams(&mut self.scratch, rows, self.shape);
+        let tally = self.logit_gradients::<I>(groups, block, w_u, factor);
+        unembed::backward::<I>(&mut self.scratch, w_u, dw_u, rows, self.shape);
+        unembed::store_gradients(&self.scratch, rows, self.shape);
+        tally
+    }
+
+    /// [`Loss::block`] for streams by coordinate, `r (d, 16)`, with the gradient `dr` likewise. Adds to `dw_u (N, d, 16)`.
+    #[allow(clippy::too_many_arguments, reason = "operands and results of one formula")]
+    pub(super) fn block_by_lane<I: Isa>(
+        &mut self,
+        groups: &Groups,
+        block: usize,
+        w_u: &[f32],
+        dw_u: &mut [f32],
+        r: &[f32],
+        dr: &mut [f32],
+        factor: f32,
+    ) -> Tally {
+        unembed::load_lanes(&mut self.scratch, r);
+        let tally = self.logit_gradients::<I>(groups, block, w_u, factor);
+        unembed::backward_by_lane::<I>(&mut self.scratch, w_u, dw_u, r, dr, self.shape);
+        tally
+    }
+
+    /// From the block's streams in `self.scratch` to the gradient by logit there.
+    fn logit_gradients<I: Isa>(&mut self, groups: &Groups, block: usize, w_u: &[f32], factor: f32) -> Tally {
         let (shape, scratch) = (self.shape, &mut self.scratch);
-        unembed::load_streams(scratch, rows, shape);
         let (argmax, over_sum) = unembed::softmax::<I>(scratch, w_u, shape);
         let first = block * BLOCK;
         let counts = &groups.counts[first..first + BLOCK];
@@ -140,8 +166,6 @@ impl Loss {
                 unembed::sparse_targets::<I>(scratch, &self.targets, &over_sum, factor)
             }
         };
-        unembed::backward::<I>(scratch, w_u, dw_u, rows, shape);
-        unembed::store_gradients(scratch, rows, shape);
         Tally { loss, correct: correct as f64 }
     }
 }

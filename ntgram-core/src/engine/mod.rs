@@ -122,8 +122,9 @@ enum Part {
 /// What is to be done in a step.
 #[derive(Debug, Default)]
 struct Command {
-    /// The batch's samples (keys).
-    batch: Vec<u32>,
+    /// Samples (keys), and which of them are the batch.
+    block: Vec<u32>,
+    batch: Range<usize>,
     /// Whether low-rank parts move their rows.
     update: Option<Factors>,
 }
@@ -151,10 +152,11 @@ impl Job for PartStep<'_> {
     type Output = Tally;
     #[inline(always)]
     fn run<I: Isa>(self) -> Tally {
+        let batch = &self.command.block[self.command.batch.clone()];
         match self.part {
-            Part::Transformer(part) => part.gradient::<I>(self.params, self.contexts, &self.command.batch),
+            Part::Transformer(part) => part.gradient::<I>(self.params, self.contexts, batch),
             Part::LowRank(part) => {
-                let tally = part.gradient::<I>(self.params, self.contexts, &self.command.batch);
+                let tally = part.gradient::<I>(self.params, self.contexts, batch);
                 if let Some(factors) = self.command.update {
                     part.update::<I>(factors);
                 }
@@ -273,7 +275,9 @@ impl Trainer {
             Model::Transformer(config) => {
                 let layout = Arc::new(Layout::new(config, &problem.freeze));
                 (contexts, keys) =
-                    Contexts::new(problem.tokens, config.n_vocab, problem.batch_size, threads, |_, _| false);
+                    Contexts::new(problem.tokens, config.n_vocab, problem.batch_size, n_parts <= 1, threads, |_, _| {
+                        false
+                    });
                 let new = |range| {
                     transformer::Part::new(Arc::clone(&layout), config.skips, &contexts, range, problem.batch_size, law)
                 };
@@ -296,7 +300,9 @@ impl Trainer {
                 let row = |a: usize, b: usize| (a + n * b) * d..(a + n * b + 1) * d;
                 let moves = |a, b| [start_m, start_v].iter().any(|x| x[row(a, b)].iter().any(|&x| x != 0.0));
                 (contexts, keys) =
-                    Contexts::new(problem.tokens, n, problem.batch_size, threads, |a, b| adam.is_some() && moves(a, b));
+                    Contexts::new(problem.tokens, n, problem.batch_size, n_parts <= 1, threads, |a, b| {
+                        adam.is_some() && moves(a, b)
+                    });
                 parts = contexts
                     .split(&keys, n_parts, false)
                     .into_iter()
@@ -304,9 +310,10 @@ impl Trainer {
                         let mut part = low_rank::Part::new(shape, &contexts, range.clone(), problem.batch_size, law);
                         for (local, c) in range.enumerate() {
                             let (a, b) = (contexts.first[c] as usize, contexts.second[c] as usize);
-                            let lists = [(&mut part.table, params), (&mut part.m, start_m), (&mut part.v, start_v)];
-                            for (to, list) in lists {
-                                to[local * d..][..d].copy_from_slice(&list[row(a, b)]);
+                            for (i, at) in row(a, b).enumerate() {
+                                let place = part.place(local, i);
+                                (part.table[place], part.m[place], part.v[place]) =
+                                    (params[at], start_m[at], start_v[at]);
                             }
                         }
                         Part::LowRank(Box::new(part))
@@ -382,16 +389,14 @@ impl Trainer {
 
     /// Runs all parts on the next batch and adds their gradients, in order, into `self.grad`; `None` when there is no batch left.
     fn work(&mut self, update: Option<Factors>) -> Option<StepOutcome> {
-        let batch = self.feed.batch();
-        if batch.is_empty() {
-            return None;
-        }
-        let size = batch.len() as f64;
-        {
-            let mut command = self.shared.command.write().expect("no worker panics");
+        let size = {
+            let command = &mut *self.shared.command.write().expect("no worker panics");
+            command.batch = self.feed.batch(&mut command.block);
             command.update = update;
-            command.batch.clear();
-            command.batch.extend_from_slice(batch);
+            command.batch.len() as f64
+        };
+        if size == 0.0 {
+            return None;
         }
         match &self.pool {
             Some(pool) => pool.run(|part| self.shared.work(part)),
@@ -400,8 +405,7 @@ impl Trainer {
         let mut total = Tally::default();
         for (k, part) in self.shared.parts.iter().enumerate() {
             let (part, tally) = &*locked(part);
-            total.loss += tally.loss;
-            total.correct += tally.correct;
+            total.add(*tally);
             let grad = match part {
                 Part::Transformer(part) => &part.grad,
                 Part::LowRank(part) => &part.grad,
@@ -426,9 +430,11 @@ impl Trainer {
                 let mut list: Vec<f32> = initial.iter().map(|x| x * unseen).collect();
                 for part in &self.shared.parts {
                     let Part::LowRank(part) = &locked(part).0 else { continue };
-                    for (c, row) in part.range.clone().zip(table(part).chunks_exact(*d)) {
+                    for (local, c) in part.range.clone().enumerate() {
                         let (a, b) = (self.shared.contexts.first[c] as usize, self.shared.contexts.second[c] as usize);
-                        list[(a + n * b) * d..][..*d].copy_from_slice(row);
+                        for (i, x) in list[(a + n * b) * d..][..*d].iter_mut().enumerate() {
+                            *x = table(part)[part.place(local, i)];
+                        }
                     }
                 }
                 for (to, from) in list[n * n * d..].chunks_exact_mut(*d).zip(shared.chunks_exact(*stride)) {

@@ -285,8 +285,7 @@ impl Part {
         let blocks = self.first.len().div_ceil(BLOCK);
         for (block, rows) in self.stream.chunks_exact_mut(BLOCK * layout.stride).take(blocks).enumerate() {
             let tally = self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor);
-            total.loss += tally.loss;
-            total.correct += tally.correct;
+            total.add(tally);
         }
         total
     }

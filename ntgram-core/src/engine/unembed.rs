@@ -28,6 +28,13 @@ pub(super) struct Tally {
     pub(super) correct: f64,
 }
 
+impl Tally {
+    pub(super) fn add(&mut self, other: Tally) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+}
+
 /// Room for one block.
 #[derive(Debug)]
 pub(super) struct Scratch {
@@ -62,6 +69,13 @@ pub(super) fn load_streams(scratch: &mut Scratch, rows: &[f32], shape: Shape) {
         for (to, x) in scratch.r.chunks_exact_mut(BLOCK).zip(row) {
             to[l] = x * LOG2_E;
         }
+    }
+}
+
+/// Copies the block's streams by coordinate, (d, 16), to `scratch.r`.
+pub(super) fn load_lanes(scratch: &mut Scratch, lanes: &[f32]) {
+    for (to, x) in scratch.r.iter_mut().zip(lanes) {
+        *to = x * LOG2_E;
     }
 }
 
@@ -213,18 +227,7 @@ vector_fn! {
     ) -> () {
         let g = &scratch.g[..shape.n * BLOCK];
         // logits = W_U r
-        let mut i = 0;
-        for dr in scratch.dr[..shape.d * BLOCK].chunks_mut(5 * BLOCK) {
-            let w_u = &w_u[i..];
-            match dr.len() / BLOCK {
-                5 => stream_gradient::<I::Wide, 5>(dr, w_u, g, shape.stride),
-                4 => stream_gradient::<I::Wide, 4>(dr, w_u, g, shape.stride),
-                3 => stream_gradient::<I::Wide, 3>(dr, w_u, g, shape.stride),
-                2 => stream_gradient::<I::Wide, 2>(dr, w_u, g, shape.stride),
-                _ => stream_gradient::<I::Wide, 1>(dr, w_u, g, shape.stride),
-            }
-            i += 5;
-        }
+        stream_gradients::<I::Wide>(&mut scratch.dr, w_u, g, shape);
         let mut i = 0;
         while i < shape.stride {
             if shape.stride - i >= I::Wide::LANES {
@@ -235,6 +238,56 @@ vector_fn! {
                 i += I::Half::LANES;
             }
         }
+    }
+}
+
+vector_fn! {
+    /// [`backward`] for streams `r (d, 16)` by coordinate, gradient `dr (d, 16)` likewise: `dW_U += g rᵀ` by lane, `dw_u (N, d, 16)`.
+    /// What is to be added over lanes is added once for all blocks, by [`add_lanes`].
+    pub(super) fn backward_by_lane<'a, I>(
+        scratch: &'a mut Scratch,
+        w_u: &'a [f32],
+        dw_u: &'a mut [f32],
+        r: &'a [f32],
+        dr: &'a mut [f32],
+        shape: Shape,
+    ) -> () {
+        let g = &scratch.g[..shape.n * BLOCK];
+        stream_gradients::<I::Wide>(dr, w_u, g, shape);
+        for (g, dw_u) in g.chunks_exact(BLOCK).zip(dw_u.chunks_exact_mut(shape.d * BLOCK)) {
+            let g = I::Wide::load(g);
+            for (dw_u, r) in dw_u.chunks_exact_mut(BLOCK).zip(r.chunks_exact(BLOCK)) {
+                g.fma(I::Wide::load(r), I::Wide::load(dw_u)).store(dw_u);
+            }
+        }
+    }
+}
+
+vector_fn! {
+    /// Adds `by_lane (N, d, 16)` over its lanes, into `dw_u` (N, stride).
+    pub(super) fn add_lanes<'a, I>(dw_u: &'a mut [f32], by_lane: &'a [f32], shape: Shape) -> () {
+        for (dw_u, by_lane) in dw_u.chunks_exact_mut(shape.stride).zip(by_lane.chunks_exact(shape.d * BLOCK)) {
+            for (x, lanes) in dw_u.iter_mut().zip(by_lane.chunks_exact(BLOCK)) {
+                *x = I::Wide::load(lanes).sum();
+            }
+        }
+    }
+}
+
+/// All coordinates of `dr = W_Uᵀ g`, by lane.
+#[inline(always)]
+fn stream_gradients<W: Lanes>(dr: &mut [f32], w_u: &[f32], g: &[f32], shape: Shape) {
+    let mut i = 0;
+    for dr in dr[..shape.d * BLOCK].chunks_mut(5 * BLOCK) {
+        let w_u = &w_u[i..];
+        match dr.len() / BLOCK {
+            5 => stream_gradient::<W, 5>(dr, w_u, g, shape.stride),
+            4 => stream_gradient::<W, 4>(dr, w_u, g, shape.stride),
+            3 => stream_gradient::<W, 3>(dr, w_u, g, shape.stride),
+            2 => stream_gradient::<W, 2>(dr, w_u, g, shape.stride),
+            _ => stream_gradient::<W, 1>(dr, w_u, g, shape.stride),
+        }
+        i += 5;
     }
 }
 

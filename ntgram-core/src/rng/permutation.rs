@@ -3,8 +3,8 @@
 use super::TorchRng;
 use super::mt19937::temper;
 
-/// Places at a time, so that the memory they lie in is fetched for all of them at once.
-const AHEAD: usize = 64;
+/// Words drawn at a time.
+const AHEAD: usize = 128;
 
 /// `randperm` under way, applied to any list instead of `0..n`: Fisher and Yates' shuffle from the front.
 #[derive(Debug, Clone)]
@@ -26,21 +26,22 @@ impl Permutation {
 
     /// Goes on until the first `to` places of `items` have their final items. `items` must be the same list, and shorter than
     /// 2^32, in every call.
-    pub(crate) fn advance<T: Copy + Into<u32>>(&mut self, items: &mut [T], to: usize) {
+    pub(crate) fn advance<T>(&mut self, items: &mut [T], to: usize) {
         let len = items.len();
         // The last item has only one place to go to: no word is drawn for it.
         let to = to.min(len.saturating_sub(1));
         let mut words = [0; AHEAD];
         while self.done < to {
-            let (first, count) = (self.done, AHEAD.min(to - self.done));
-            self.rng.fill_raw(&mut words[..count]);
-            for (i, word) in (first..).zip(&mut words[..count]) {
-                *word = temper(*word) % (len - i) as u32 + i as u32;
-            }
-            let touched = words[..count].iter().fold(0, |sum, &j| sum ^ items[j as usize].into());
-            std::hint::black_box(touched);
-            for (i, &j) in (first..).zip(&words[..count]) {
-                items.swap(i, j as usize);
+            let count = AHEAD.min(to - self.done);
+            let words = &mut words[..count];
+            self.rng.fill_raw(words);
+            words.iter_mut().for_each(|word| *word = temper(*word));
+            // One loop for the division and the exchange: while one waits for memory, the next divides.
+            let mut rest = &mut items[self.done..];
+            for word in words {
+                let place = *word % rest.len() as u32;
+                rest.swap(0, place as usize);
+                rest = &mut rest[1..];
             }
             self.done += count;
         }
