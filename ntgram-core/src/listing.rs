@@ -55,7 +55,7 @@ pub(crate) fn to_html(columns: &[Column]) -> String {
         format!("<tr>{cells}</tr>")
     };
     let rows = columns.first().map_or(0, |column| column.cells.len());
-    let mut html = String::from("<table style=\"font-variant-numeric:tabular-nums\">\n<thead>");
+    let mut html = String::from("<table cellpadding=\"4\" style=\"font-variant-numeric:tabular-nums\">\n<thead>");
     html += &row(&|column| cell(column, true, &column.head));
     html += "</thead>\n<tbody>\n";
     for k in 0..rows {

@@ -22,7 +22,7 @@ const SHOWN: usize = 20;
 /// assert!(table.to_html().contains(">0.25</td>") && table.to_html().contains(">1.50</td>"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Table {
     frame: DataFrame,
 }

@@ -12,6 +12,7 @@ mod shown;
 mod tensor;
 mod values;
 
+use std::fmt;
 use std::sync::Mutex;
 
 pub use page::Page;
@@ -19,6 +20,7 @@ pub use shown::Shown;
 
 use crate::error::{Error, Result};
 use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Slider};
+use crate::table::Table;
 
 /// What shows itself in a notebook: the value of a cell's last expression, if it has no semicolon.
 pub trait Show {
@@ -45,7 +47,11 @@ static CELL: Mutex<Shown> = Mutex::new(Shown::nothing());
 /// # Errors
 /// The value cannot be drawn or computed; nothing of it is shown then.
 pub fn show<T: Show + ?Sized>(value: &T) -> Result<()> {
-    let new = value.shown()?;
+    add(value.shown()?)
+}
+
+/// Adds to what the cell shows.
+fn add(new: Shown) -> Result<()> {
     let mut cell = CELL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let all = std::mem::take(&mut *cell).then(new);
     *cell = all;
@@ -78,6 +84,44 @@ impl Show for Slider {
     }
 }
 
+impl Show for Shown {
+    fn shown(&self) -> Result<Shown> {
+        Ok(self.clone())
+    }
+}
+
+/// evcxr sets this variable for the process that runs cells, and for no other.
+const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
+
+/// What is made to be seen is seen by `{:?}` too, in a cell: a last expression that uses up a variable, such as
+/// `Page::new().figure(figure)`, does not compile with the kernel's call of `evcxr_display`, and the kernel prints it with `{:?}` instead.
+macro_rules! debug_shows {
+    ($($type:ident),*) => {$(
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&debug(stringify!($type), self))
+            }
+        }
+    )*};
+}
+debug_shows!(Figure, Panel, Heatmap, LinePlot, BarChart, Slider, Table, Page, Shown);
+
+/// The value's text, or its type's name where it has none. In a cell it is shown as well.
+fn debug(name: &str, value: &dyn Show) -> String {
+    let text = match value.shown() {
+        Ok(new) => {
+            let text = new.text();
+            let in_cell = std::env::var_os(RUNS_CELLS).is_some();
+            match if in_cell { add(new) } else { Ok(()) } {
+                Ok(()) => text,
+                Err(error) => error.to_string(),
+            }
+        }
+        Err(error) => error.to_string(),
+    };
+    if text.is_empty() { name.to_owned() } else { text }
+}
+
 /// A result without its `?`: the value, or the error's message.
 impl<T: Show> Show for Result<T, Error> {
     fn shown(&self) -> Result<Shown> {
@@ -107,6 +151,14 @@ mod tests {
         let shown = slider.shown().unwrap();
         assert_eq!(shown.png().unwrap(), Some(slider.to_png().unwrap()));
         assert_eq!(shown.html(), slider.to_html().unwrap());
+    }
+
+    #[test]
+    fn debug_is_short_and_the_text_of_what_has_one() {
+        let figure = Heatmap::new(&[1.0], 1, 1).unwrap().figure();
+        assert_eq!(format!("{figure:?}"), "Figure");
+        assert_eq!(format!("{:?}", Page::new().text("as it is").figure(figure)), "as it is");
+        assert!(format!("{:?}", Heatmap::new(&[1.0], 1, 1).unwrap().range(1.0, 0.0)).starts_with("`range` is (1, 0)"));
     }
 
     #[test]

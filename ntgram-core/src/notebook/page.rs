@@ -17,7 +17,7 @@ use crate::table::Table;
 /// assert!(page.shown()?.text().starts_with("Two dimensions"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Page {
     shown: Shown,
 }

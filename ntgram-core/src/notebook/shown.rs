@@ -12,7 +12,7 @@ use crate::plot::stacked;
 const NEXT: &str = "\n<!-- ntgram: next -->\n";
 
 /// One thing to see, or several below one another.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Shown {
     /// One element for each thing.
     html: Vec<String>,

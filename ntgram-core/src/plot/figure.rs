@@ -10,7 +10,7 @@ use super::{BarChart, Heatmap, LinePlot, png};
 use crate::error::{Error, Result, write_whole};
 
 /// One plot of a [`Figure`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Panel {
     /// A matrix as coloured cells.
     Heatmap(Heatmap),
@@ -114,7 +114,7 @@ impl Panel {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Figure {
     panels: Vec<Panel>,
     columns: usize,

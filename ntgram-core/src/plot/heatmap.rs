@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// pixel shows a mean.
 ///
 /// Settings are checked when the figure is drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Heatmap {
     values: Vec<f64>,
     rows: usize,

@@ -16,7 +16,7 @@ const SCRIPT: &str = include_str!("slider.js");
 /// Plots of equal size, one of which is seen at a time; a slider chooses it. The title of each names its frame.
 ///
 /// [`display_heatmaps`] makes one of heatmaps. In a notebook it shows itself as a cell's last expression.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Slider {
     frames: Vec<Panel>,
 }

@@ -16,7 +16,9 @@ use crate::models::Parameters;
 /// let data = generate_data(64, 40, &pi, 3, &mut rng)?;
 /// let snapshots = Some(Snapshots { every: 20, parameters: vec!["unemb.weight".into()] });
 /// let history = train(&mut model, &data, &TrainOptions { snapshots, progress: false, ..Default::default() })?;
-/// let frame = |s: &Snapshot| diverging_heatmap(&gram(&s.get("unemb.weight")?)?, &format!("step {}", s.step));
+/// fn frame(s: &Snapshot) -> Result<Heatmap> {
+///     diverging_heatmap(&gram(&s.get("unemb.weight")?)?, &format!("step {}", s.step))
+/// }
 /// let frames = history.snapshots.iter().map(frame).collect::<Result<Vec<_>>>()?;
 /// assert_eq!(frames.len(), 3); // before the first step, after 20 and after 40
 /// let slider = display_heatmaps(frames)?; // a cell's last expression shows it
