@@ -65,15 +65,54 @@ def execute(notebook, folder):
     return None
 
 
+# A picture that the kernel shows: its size on the page, its PNG file in base 64 (`Figure::to_html`).
+PICTURE = re.compile(r'<img width="(\d+)" height="(\d+)" style="[^"]*" src="data:image/png;base64,([^"]+)">')
+# Between two things of one output (`Shown::html`).
+NEXT = "\n<!-- ntgram: next -->\n"
+
+
 def keep_one_picture(notebook):
     """A figure comes as a PNG file and as an HTML element that holds the same file and says how large it is on the page. Keeps the
     file, which every reader of notebooks shows, with the size as its metadata."""
-    for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
-        data = output.get("data", {})
-        size = re.match(r'<img width="(\d+)" height="(\d+)"', data.get("text/html", ""))
-        if size and "image/png" in data:
-            del data["text/html"]
-            output.metadata["image/png"] = {"width": int(size[1]), "height": int(size[2])}
+    for output in results(notebook):
+        picture = PICTURE.fullmatch(output.data.get("text/html", ""))
+        if picture and "image/png" in output.data:
+            del output.data["text/html"]
+            output.metadata["image/png"] = {"width": int(picture[1]), "height": int(picture[2])}
+
+
+def keep_what_every_reader_shows(notebook):
+    """For a notebook that is committed. A cell that shows several things sends them as one HTML output, with one PNG file of all
+    figures: these become outputs of their own, in order, each figure as a PNG file. A slider, which needs its script and all frames,
+    becomes the PNG file of a few: running the cell brings it back."""
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            outputs += parted(output) if PICTURE.search(output.get("data", {}).get("text/html", "")) else [output]
+        if outputs:
+            cell.outputs = outputs
+
+
+def parted(output):
+    """The things of an output with pictures, as one output each. The last keeps its type, `execute_result` (there is one at most)."""
+    parts = output.data["text/html"].split(NEXT)
+    outputs = []
+    for part in parts:
+        picture = PICTURE.search(part)
+        if picture:
+            size = {"width": int(picture[1]), "height": int(picture[2])}
+            one = nbformat.v4.new_output("display_data", {"image/png": picture[3]}, metadata={"image/png": size})
+        else:
+            one = nbformat.v4.new_output("display_data", {"text/html": part})
+        outputs.append(one)
+    if output.output_type == "execute_result":
+        outputs[-1].output_type, outputs[-1].execution_count = "execute_result", output.execution_count
+    return outputs
+
+
+def results(notebook):
+    """The outputs of all cells that hold data."""
+    return [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
 def main():
@@ -89,6 +128,8 @@ def main():
     print(f"ntgram: executing {path}", flush=True)
     error = execute(notebook, path.parent)
     keep_one_picture(notebook)
+    if options.in_place:
+        keep_what_every_reader_shows(notebook)
 
     executed = path if options.in_place else options.to.resolve() / path.name
     if error is None or not options.in_place:

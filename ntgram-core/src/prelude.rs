@@ -13,9 +13,9 @@ pub use crate::laws::{
     power_unif_law,
 };
 pub use crate::models::{Activations, Freeze, LowRank, Skips, Transformer, TransformerConfig};
-pub use crate::notebook::show;
-pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel};
+pub use crate::notebook::{Page, Show, show};
+pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Slider, display_heatmaps};
 pub use crate::rng::TorchRng;
 pub use crate::table::{Table, df};
-pub use crate::train::{Engine, History, TrainOptions, Training, train, train_all};
+pub use crate::train::{Engine, History, Snapshot, Snapshots, TrainOptions, Training, train, train_all};
 pub use tch::{Device, Kind, Tensor};

@@ -1,15 +1,17 @@
 //! Tables: polars data frames that show as HTML in a notebook and are written to CSV and Parquet.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::path::Path;
 
 pub use polars::df;
-use polars::prelude::{AnyValue, CsvWriter, DataFrame, ParquetWriter, SerWriter};
+use polars::prelude::{AnyValue, Column, CsvWriter, DataFrame, ParquetWriter, SerWriter};
 
 use crate::error::{Result, write_whole};
+use crate::listing::{self, CUT, Kind};
+use crate::numbers::{self, Small};
 
-/// Rows shown before a long table is cut in the middle.
-const SHOWN_ROWS: usize = 20;
+/// Rows and columns shown before a table is cut in the middle.
+const SHOWN: usize = 20;
 
 /// A polars data frame with a notebook's display.
 ///
@@ -17,10 +19,10 @@ const SHOWN_ROWS: usize = 20;
 /// use ntgram_core::prelude::*;
 /// # fn main() -> Result<()> {
 /// let table = Table::new(df!["N" => [10i64, 100], "loss" => [0.25, 1.5]]?);
-/// assert!(table.to_html().contains("<td style=\"text-align:right\">0.25</td>"));
+/// assert!(table.to_html().contains(">0.25</td>") && table.to_html().contains(">1.50</td>"));
 /// # Ok(()) }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Table {
     frame: DataFrame,
 }
@@ -56,40 +58,10 @@ impl Table {
         write_whole(path.as_ref(), &bytes)
     }
 
-    /// An HTML table: numbers to the right, text escaped, tables of more than 20 rows cut in the middle.
+    /// An HTML table: numbers to the right with their points in one line, text escaped. Of more than 20 rows or columns the first
+    /// and last ten are shown.
     pub fn to_html(&self) -> String {
-        let columns = self.frame.columns();
-        let cell = |tag: &str, numeric: bool, text: &str| {
-            let align = if numeric { "right" } else { "left" };
-            format!("<{tag} style=\"text-align:{align}\">{}</{tag}>", escape(text))
-        };
-        let numeric: Vec<bool> = columns.iter().map(|c| c.dtype().is_primitive_numeric()).collect();
-        let mut html = String::from("<table>\n<thead><tr>");
-        for (column, &numeric) in columns.iter().zip(&numeric) {
-            html += &cell("th", numeric, column.name());
-        }
-        html += "</tr></thead>\n<tbody>\n";
-        for row in self.shown_rows() {
-            html += "<tr>";
-            for (column, &numeric) in columns.iter().zip(&numeric) {
-                let text = row
-                    .map_or_else(|| "⋯".to_owned(), |row| column.get(row).map_or_else(|_| String::new(), value_text));
-                html += &cell("td", numeric, &text);
-            }
-            html += "</tr>\n";
-        }
-        let _ = write!(html, "</tbody>\n</table>\n<p>{} rows × {} columns</p>", self.frame.height(), columns.len());
-        html
-    }
-
-    /// Indices of the rows to show; `None` stands for the rows left out.
-    fn shown_rows(&self) -> Vec<Option<usize>> {
-        let rows = self.frame.height();
-        if rows <= SHOWN_ROWS {
-            return (0..rows).map(Some).collect();
-        }
-        let half = SHOWN_ROWS / 2;
-        (0..half).map(Some).chain([None]).chain((rows - half..rows).map(Some)).collect()
+        frame_html(&self.frame)
     }
 }
 
@@ -106,29 +78,49 @@ impl fmt::Display for Table {
     }
 }
 
-/// A cell's text: text without quotes, floats with six significant digits, the rest as polars prints it.
-fn value_text(value: AnyValue) -> String {
-    match value {
-        AnyValue::String(text) => text.to_owned(),
-        AnyValue::StringOwned(text) => text.to_string(),
-        AnyValue::Null => "–".to_owned(),
-        AnyValue::Float64(x) => significant(x),
-        AnyValue::Float32(x) => significant(f64::from(x)),
-        other => other.to_string(),
-    }
+/// A data frame as an HTML table.
+pub(crate) fn frame_html(frame: &DataFrame) -> String {
+    let rows = listing::shown(frame.height(), SHOWN);
+    let columns: Vec<_> = listing::shown(frame.width(), SHOWN)
+        .into_iter()
+        .map(|place| match place {
+            Some(place) => column(&frame.columns()[place], &rows),
+            None => listing::Column::new(Kind::Text, CUT, vec![CUT.to_owned(); rows.len()]),
+        })
+        .collect();
+    let size = format!("{} rows × {} columns", frame.height(), frame.width());
+    format!("{}\n<p>{size}</p>", listing::to_html(&columns))
 }
 
-/// Six significant digits, without trailing zeros; an exponent for very small and very large numbers.
-fn significant(x: f64) -> String {
-    if x == 0.0 || !x.is_finite() {
-        return x.to_string();
-    }
-    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
-    if (1e-4..1e7).contains(&rounded.abs()) { rounded.to_string() } else { format!("{rounded:e}") }
+/// The shown rows of one column: floats with six significant digits and their points in one line, text without quotes, the rest
+/// as polars prints it.
+fn column(column: &Column, rows: &[Option<usize>]) -> listing::Column {
+    let value = |row: usize| column.get(row).unwrap_or(AnyValue::Null);
+    let float = |row: usize| match value(row) {
+        AnyValue::Float64(x) => Some(x),
+        AnyValue::Float32(x) => Some(shortest(x)),
+        _ => None,
+    };
+    let floats: Vec<f64> = rows.iter().flatten().filter_map(|&row| float(row)).collect();
+    let mut written = numbers::aligned(&floats, 6, Small::Exact).into_iter();
+    let text = |row: &Option<usize>| match row {
+        None => CUT.to_owned(),
+        Some(row) if float(*row).is_some() => written.next().unwrap_or_default(),
+        Some(row) => match value(*row) {
+            AnyValue::String(text) => text.to_owned(),
+            AnyValue::StringOwned(text) => text.to_string(),
+            AnyValue::Null => "–".to_owned(),
+            other => other.to_string(),
+        },
+    };
+    let cells = rows.iter().map(text).collect();
+    let kind = if column.dtype().is_primitive_numeric() { Kind::Numbers } else { Kind::Text };
+    listing::Column::new(kind, column.name(), cells)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// A float32 with the digits that it has itself: 0.1, not 0.10000000149.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 #[cfg(test)]
@@ -136,17 +128,39 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let frame = df!["name" => ["a<b", "c&d"], "loss" => [0.0446969961, 6.0839e-5], "n" => [3i64, 100]];
+        let frame = df!["name" => ["a<b", "c&d"], "loss" => [0.0446969961, 2.5], "n" => [Some(3i64), None]];
         Table::new(frame.unwrap())
     }
 
     #[test]
     fn html_escapes_text_and_aligns_numbers() {
         let html = table().to_html();
-        assert!(html.contains("<td style=\"text-align:left\">a&lt;b</td>"));
-        assert!(html.contains("<td style=\"text-align:right\">0.044697</td>"));
-        assert!(html.contains("<td style=\"text-align:right\">6.0839e-5</td>"));
+        assert!(html.contains("<td style=\"text-align:left\">a&lt;b</td>"), "{html}");
+        let number = |text: &str| format!("<td style=\"text-align:right;white-space:nowrap\">{text}</td>");
+        for text in ["0.044697", "2.500000", "3", "–"] {
+            assert!(html.contains(&number(text)), "{text} in {html}");
+        }
         assert!(html.contains("2 rows × 3 columns"));
+    }
+
+    #[test]
+    fn float32_shows_its_own_digits() {
+        let html = Table::new(df!["p" => [0.1f32, 0.95]].unwrap()).to_html();
+        assert!(html.contains(">0.10<") && html.contains(">0.95<"), "{html}");
+    }
+
+    #[test]
+    fn wide_tables_are_cut_in_the_middle() {
+        let columns = (0..30).map(|k| Column::new(format!("c{k}").into(), [k])).collect();
+        let html = Table::new(DataFrame::new(1, columns).unwrap()).to_html();
+        assert!(html.contains(">c9<") && html.contains(">c20<") && !html.contains(">c10<"), "{html}");
+        assert!(html.contains("1 rows × 30 columns"), "{html}");
+    }
+
+    #[test]
+    fn an_empty_table_has_its_header() {
+        let html = Table::new(df!["k" => Vec::<i64>::new()].unwrap()).to_html();
+        assert!(html.contains(">k<") && html.contains("0 rows × 1 columns"), "{html}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// One bar for each value, from a line at zero. A value that is NaN or infinite has no bar.
 ///
 /// Settings are checked when the figure is drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct BarChart {
     values: Vec<f64>,
     captions: Captions,

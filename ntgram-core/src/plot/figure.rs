@@ -10,7 +10,7 @@ use super::{BarChart, Heatmap, LinePlot, png};
 use crate::error::{Error, Result, write_whole};
 
 /// One plot of a [`Figure`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Panel {
     /// A matrix as coloured cells.
     Heatmap(Heatmap),
@@ -44,7 +44,16 @@ impl Panel {
         Figure::new(self)
     }
 
-    fn captions(&self) -> &Captions {
+    /// This panel without its title.
+    pub(super) fn untitled(self) -> Self {
+        match self {
+            Panel::Heatmap(plot) => plot.title("").into(),
+            Panel::Line(plot) => plot.title("").into(),
+            Panel::Bars(plot) => plot.title("").into(),
+        }
+    }
+
+    pub(super) fn captions(&self) -> &Captions {
         match self {
             Panel::Heatmap(plot) => plot.captions(),
             Panel::Line(plot) => plot.captions(),
@@ -105,7 +114,7 @@ impl Panel {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Figure {
     panels: Vec<Panel>,
     columns: usize,
@@ -145,6 +154,39 @@ const TITLE_TEXT: f64 = 17.0;
 /// Smallest side of a plot and largest area of a figure, in CSS pixels.
 const SMALLEST: f64 = 30.0;
 const LARGEST: f64 = 2e7;
+
+/// A drawn figure: three bytes for each device pixel, from the top left.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Bitmap {
+    pub(super) pixels: Vec<u8>,
+    pub(super) size: (u32, u32),
+}
+
+impl Bitmap {
+    pub(super) fn to_png(&self) -> Result<Vec<u8>> {
+        png::encode(&self.pixels, self.size)
+    }
+
+    /// With white to the right and below, so that it has this size (which is not smaller).
+    pub(super) fn padded(self, size: (u32, u32)) -> Self {
+        if size == self.size {
+            return self;
+        }
+        let mut pixels = vec![255; 3 * size.0 as usize * size.1 as usize];
+        let row = 3 * self.size.0 as usize;
+        for (to, from) in pixels.chunks_exact_mut(3 * size.0 as usize).zip(self.pixels.chunks_exact(row)) {
+            to[..row].copy_from_slice(from);
+        }
+        Self { pixels, size }
+    }
+
+    /// The part at `left`, `top` of this width and height.
+    pub(super) fn cut(&self, [left, top, width, height]: [u32; 4]) -> Self {
+        let rows = self.pixels.chunks_exact(3 * self.size.0 as usize).skip(top as usize).take(height as usize);
+        let part = |row: &[u8]| row[3 * left as usize..3 * (left + width) as usize].to_vec();
+        Self { pixels: rows.flat_map(part).collect(), size: (width, height) }
+    }
+}
 
 /// Where everything goes, in device pixels.
 struct Layout {
@@ -191,10 +233,15 @@ impl Figure {
     /// No panels or columns; a size that is too small for the panels or too large; settings of a panel that do not fit its data (a
     /// wrong number of labels, a range that is none, a curve without a finite number).
     pub fn to_png(&self) -> Result<Vec<u8>> {
+        self.bitmap()?.to_png()
+    }
+
+    /// The figure's pixels.
+    pub(super) fn bitmap(&self) -> Result<Bitmap> {
         let layout = self.layout(&Font::load()?)?;
         let mut pixels = vec![255; 3 * layout.size.0 as usize * layout.size.1 as usize];
         self.draw(Canvas::bitmap(&mut pixels, layout.size)?, &layout)?;
-        png::encode(&pixels, layout.size)
+        Ok(Bitmap { pixels, size: layout.size })
     }
 
     /// The figure as an HTML element: the PNG file inside an `<img>` of the figure's size in CSS pixels, or of the page's width
@@ -203,10 +250,17 @@ impl Figure {
     /// # Errors
     /// As for [`to_png`](Self::to_png).
     pub fn to_html(&self) -> Result<String> {
-        let (width, height) = self.size()?;
-        let url = png::data_url(&self.to_png()?);
+        Ok(self.to_png_and_html()?.1)
+    }
+
+    /// [`to_png`](Self::to_png) and [`to_html`](Self::to_html), drawn once.
+    pub(crate) fn to_png_and_html(&self) -> Result<(Vec<u8>, String)> {
+        let bitmap = self.bitmap()?;
+        let (width, height) = (bitmap.size.0 / SCALE, bitmap.size.1 / SCALE);
+        let png = bitmap.to_png()?;
         let size = format!("width=\"{width}\" height=\"{height}\" style=\"max-width:100%;height:auto\"");
-        Ok(format!("<img {size} src=\"{url}\">"))
+        let html = format!("<img {size} src=\"{}\">", png::data_url(&png));
+        Ok((png, html))
     }
 
     /// The figure as an SVG document. Text stays text, in the viewer's DejaVu Sans, Verdana or default sans-serif font.
@@ -258,6 +312,11 @@ impl Figure {
             panel.draw(&mut canvas, *slot, self.used_columns())?;
         }
         canvas.finish()
+    }
+
+    #[cfg(test)]
+    pub(super) fn panels(&self) -> &[Panel] {
+        &self.panels
     }
 
     fn used_columns(&self) -> usize {

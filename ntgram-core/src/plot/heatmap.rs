@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// pixel shows a mean.
 ///
 /// Settings are checked when the figure is drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Heatmap {
     values: Vec<f64>,
     rows: usize,
@@ -132,6 +132,11 @@ impl Heatmap {
         self
     }
 
+    /// Rows and columns.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.cols)
+    }
+
     pub(super) fn captions(&self) -> &Captions {
         &self.captions
     }
@@ -143,29 +148,20 @@ impl Heatmap {
     }
 
     /// Values of the first and the last colour.
-    fn limits(&self) -> (f64, f64) {
-        if let Some(range) = self.range {
-            return range;
-        }
+    pub(super) fn limits(&self) -> (f64, f64) {
+        self.range.unwrap_or_else(|| limits(self.extent(), self.diverging))
+    }
+
+    /// The range that was set, or the smallest and the largest finite value.
+    pub(super) fn extent(&self) -> Option<(f64, f64)> {
         let finite = self.values.iter().copied().filter(|v| v.is_finite());
         // half of the largest number: the difference of the limits must be finite
-        let (lo, hi) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| {
-            let v = v.clamp(f64::MIN / 2.0, f64::MAX / 2.0);
-            (lo.min(v), hi.max(v))
-        });
-        if self.diverging {
-            let far = if lo > hi { 0.0 } else { lo.abs().max(hi.abs()) };
-            let far = if far > 0.0 { far } else { 1.0 };
-            return (-far, far);
-        }
-        match lo < hi {
-            true => (lo, hi),
-            false if lo > hi => (0.0, 1.0),
-            // all the same
-            false => {
-                (lo - if lo == 0.0 { 0.5 } else { 0.5 * lo.abs() }, lo + if lo == 0.0 { 0.5 } else { 0.5 * lo.abs() })
-            }
-        }
+        let ends = finite.map(|v| v.clamp(f64::MIN / 2.0, f64::MAX / 2.0)).map(|v| (v, v));
+        self.range.or_else(|| ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))))
+    }
+
+    pub(super) fn is_diverging(&self) -> bool {
+        self.diverging
     }
 
     /// The colour of `value`, where `(lo, hi)` are the limits.
@@ -376,6 +372,21 @@ impl Heatmap {
         }
         Ok(())
     }
+}
+
+/// Values of the first and the last colour for values from `lo` to `hi`.
+pub(super) fn limits(extent: Option<(f64, f64)>, diverging: bool) -> (f64, f64) {
+    let Some((lo, hi)) = extent else {
+        return if diverging { (-1.0, 1.0) } else { (0.0, 1.0) };
+    };
+    if diverging {
+        let far = lo.abs().max(hi.abs());
+        let far = if far > 0.0 { far } else { 1.0 };
+        return (-far, far);
+    }
+    // all the same
+    let around = if lo == 0.0 { 0.5 } else { 0.5 * lo.abs() };
+    if lo < hi { (lo, hi) } else { (lo - around, lo + around) }
 }
 
 /// `rect` with one device pixel more on each side, where its outline goes.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// points have a dot at each. Of long ones, every pixel column shows the whole span of the values in it.
 ///
 /// Settings are checked when the figure is drawn.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct LinePlot {
     series: Vec<Series>,
     baselines: Vec<Baseline>,

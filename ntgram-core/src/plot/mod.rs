@@ -1,4 +1,4 @@
-//! Figures from plain slices and labels: heatmaps, curves, bars, and grids of them, as PNG and SVG.
+//! Figures from plain slices and labels: heatmaps, curves, bars, grids of them and sliders over them, as PNG, SVG and HTML.
 //!
 //! Nothing here knows tensors, models or notebooks. plotters supplies the bitmap and the SVG document
 //! (`canvas`); layout, ticks, labels and text are this module's own, because cells must lie on whole pixels, labels must
@@ -15,6 +15,7 @@ mod legend;
 mod line;
 mod panel;
 mod png;
+mod slider;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -24,3 +25,5 @@ pub use colors::Color;
 pub use figure::{Figure, Panel};
 pub use heatmap::Heatmap;
 pub use line::LinePlot;
+pub(crate) use png::stacked;
+pub use slider::{Slider, display_heatmaps};

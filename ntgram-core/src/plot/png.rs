@@ -23,6 +23,31 @@ pub(super) fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u
     Ok(bytes)
 }
 
+/// Pictures below one another, on white, as one PNG file; all of them written by [`encode`].
+pub(crate) fn stacked(pictures: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let decoded = pictures.iter().map(|png| decode(png)).collect::<Result<Vec<_>>>()?;
+    let width = decoded.iter().map(|(_, size)| size.0).max().unwrap_or(0);
+    let height = decoded.iter().map(|(_, size)| size.1).sum();
+    let mut pixels = Vec::with_capacity(3 * width as usize * height as usize);
+    for (picture, size) in &decoded {
+        for row in picture.chunks_exact(3 * size.0 as usize) {
+            pixels.extend_from_slice(row);
+            pixels.resize(pixels.len() + 3 * (width - size.0) as usize, 255);
+        }
+    }
+    encode(&pixels, (width, height))
+}
+
+/// Pixels and size of a file that [`encode`] wrote.
+fn decode(file: &[u8]) -> Result<(Vec<u8>, (u32, u32))> {
+    let refused = |e: png::DecodingError| Error::Figure(e.to_string());
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().map_err(refused)?;
+    let size = reader.info().size();
+    let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];
+    reader.next_frame(&mut pixels).map_err(refused)?;
+    Ok((pixels, size))
+}
+
 /// The URL of an image that is its own content.
 pub(super) fn data_url(png: &[u8]) -> String {
     format!("data:image/png;base64,{}", base64(png))
@@ -46,6 +71,15 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_are_stacked_on_white() {
+        let (wide, high) = (vec![1; 3 * 2], vec![2; 3 * 2]);
+        let files = [encode(&wide, (2, 1)).unwrap(), encode(&high, (1, 2)).unwrap()];
+        let (pixels, size) = decode(&stacked(&files).unwrap()).unwrap();
+        assert_eq!(size, (2, 3));
+        assert_eq!(pixels, [1, 1, 1, 1, 1, 1, 2, 2, 2, 255, 255, 255, 2, 2, 2, 255, 255, 255]);
+    }
 
     #[test]
     fn base_64_pads_to_groups_of_four() {

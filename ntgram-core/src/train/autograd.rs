@@ -129,29 +129,35 @@ impl<'a> Autograd<'a> {
         step
     }
 
+    /// All parameters as they are now, one after the other, in the model's order.
+    pub(super) fn flat(&self, model: &ModelMut) -> Vec<f32> {
+        let mut flat = model.params().to_flat();
+        self.spread(&self.leaf, &mut flat);
+        flat
+    }
+
+    /// Copies one value for each trained one to its place among all values.
+    fn spread(&self, trained: &Tensor, list: &mut [f32]) {
+        let mut values = vec![0f32; trained.numel()];
+        trained.detach().to_device(Device::Cpu).to_kind(Kind::Float).copy_data(&mut values, trained.numel());
+        let (mut at, mut trained_at) = (0, 0);
+        for (frozen, shape) in self.frozen.iter().zip(&self.shapes) {
+            let len = shape.iter().product::<i64>() as usize;
+            if frozen.is_none() {
+                list[at..at + len].copy_from_slice(&values[trained_at..trained_at + len]);
+                trained_at += len;
+            }
+            at += len;
+        }
+    }
+
     /// Puts the trained values into the model; returns the optimiser's state after that many steps.
     pub(super) fn finish(self, model: &mut ModelMut, steps: usize) -> Adam {
-        let mut flat = model.params().to_flat();
-        let mut adam =
-            Adam { m: vec![0.0; flat.len()], v: vec![0.0; flat.len()], steps: self.steps_before + steps as u64 };
-        let to_vec = |tensor: &Tensor| {
-            let mut values = vec![0f32; tensor.numel()];
-            tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).copy_data(&mut values, tensor.numel());
-            values
-        };
-        for (list, tensor) in [(&mut flat, &self.leaf), (&mut adam.m, &self.m), (&mut adam.v, &self.v)] {
-            let values = to_vec(tensor);
-            let (mut at, mut trained_at) = (0, 0);
-            for (frozen, shape) in self.frozen.iter().zip(&self.shapes) {
-                let len = shape.iter().product::<i64>() as usize;
-                if frozen.is_none() {
-                    list[at..at + len].copy_from_slice(&values[trained_at..trained_at + len]);
-                    trained_at += len;
-                }
-                at += len;
-            }
-        }
+        let flat = self.flat(model);
+        let (mut m, mut v) = (vec![0.0; flat.len()], vec![0.0; flat.len()]);
+        self.spread(&self.m, &mut m);
+        self.spread(&self.v, &mut v);
         model.params_mut().set_flat(&flat).expect("the model's own length");
-        adam
+        Adam { m, v, steps: self.steps_before + steps as u64 }
     }
 }

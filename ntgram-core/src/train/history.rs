@@ -1,6 +1,6 @@
 //! What a training leaves behind besides the weights.
 
-use super::{Adam, Engine};
+use super::{Adam, Engine, Snapshot};
 
 /// Losses and accuracies of every batch of one training.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,9 @@ pub struct History {
     pub seconds: f64,
     /// The optimiser's state at the end, to go on from (`TrainOptions::adam`).
     pub adam: Adam,
+    /// Parameters on the way, if [`TrainOptions::snapshots`](super::TrainOptions::snapshots) asked for them: before the first step, after
+    /// every so many, and at the end.
+    pub snapshots: Vec<Snapshot>,
 }
 
 impl History {
@@ -64,6 +67,7 @@ mod tests {
             engine: Engine::Autograd,
             seconds: 2.0,
             adam: Adam { m: vec![], v: vec![], steps: 0 },
+            snapshots: vec![],
         }
     }
 

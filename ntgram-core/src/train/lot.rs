@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use super::progress::Pace;
 use super::{History, TrainOptions, check, choose, train_model};
 use crate::data::Data;
 use crate::error::Result;
@@ -52,14 +53,16 @@ pub fn train_all(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
     }
     let count = trainings.len();
     let shown = trainings.first().is_some_and(|training| training.options.progress);
+    let steps = |training: &Training| training.options.max_batches.unwrap_or(usize::MAX).min(training.data.num_batch());
+    let total = trainings.iter().map(steps).sum();
+    let (done, done_steps) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let places: Vec<Mutex<Option<Result<History>>>> = (0..count).map(|_| Mutex::new(None)).collect();
     let jobs = Mutex::new(trainings.into_iter().zip(&places));
-    let done = AtomicUsize::new(0);
     let work = || {
         let next = || jobs.lock().expect("taking a job does not panic").next();
         while let Some((training, place)) = next() {
             let options = TrainOptions { threads: Some(1), progress: false, ..training.options };
-            let result = train_model(training.model, training.data, &options);
+            let result = train_model(training.model, training.data, &options, Some(&done_steps));
             *place.lock().expect("one thread a place") = Some(result);
             done.fetch_add(1, Ordering::Relaxed);
         }
@@ -70,29 +73,27 @@ pub fn train_all(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
             scope.spawn(work);
         }
         if shown {
-            report(&done, count);
+            report((&done, count), (&done_steps, total));
         }
     });
     let results = places.into_iter().map(|place| place.into_inner().expect("one thread a place"));
     results.map(|result| result.expect("all jobs are done")).collect()
 }
 
-/// Prints how many of the trainings are done, at most one line a second and twenty in all, until all are.
-fn report(done: &AtomicUsize, count: usize) {
+/// Prints how many of the trainings are done, until all are.
+fn report((done, count): (&AtomicUsize, usize), (done_steps, total): (&AtomicUsize, usize)) {
     let started = Instant::now();
-    let (mut shown, mut next) = (0, Duration::from_secs(1));
+    let mut pace = Pace::new(total);
     loop {
-        let finished = done.load(Ordering::Relaxed);
+        let (finished, steps) = (done.load(Ordering::Relaxed), done_steps.load(Ordering::Relaxed));
         let elapsed = started.elapsed();
         if finished == count {
-            println!("{count} trainings in {:.1} s", elapsed.as_secs_f64());
+            let seconds = elapsed.as_secs_f64();
+            println!("{count} trainings in {seconds:.1} s, {:.0} it/s", steps as f64 / seconds.max(1e-9));
             return;
         }
-        if finished > shown && elapsed > next {
-            let whole = elapsed.mul_f64(count as f64 / finished as f64);
-            println!("{finished} of {count} trainings, {:.0} s left", (whole - elapsed).as_secs_f64());
-            shown = finished;
-            next = elapsed + Duration::from_secs(1).max(whole / 20);
+        if let Some(place) = pace.due(elapsed, steps) {
+            println!("{finished} of {count} trainings, {:.0} it/s, {:.0} s left", place.rate, place.left);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -5,14 +5,17 @@ mod history;
 mod loss;
 mod lot;
 mod progress;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 
 pub use crate::engine::AdamState as Adam;
 pub use history::History;
 pub use lot::{Training, train_all};
+pub use snapshot::{Snapshot, Snapshots};
 
 use autograd::Autograd;
 
@@ -22,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::laws::entropy;
 use crate::models::ModelMut;
 use progress::Progress;
+use snapshot::Taker;
 
 /// What computes the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,8 @@ pub struct TrainOptions {
     pub adam: Option<Adam>,
     /// Stop after this many batches; `None`: visit them all.
     pub max_batches: Option<usize>,
+    /// Keep parameters as they are on the way, in [`History::snapshots`]; `None`: keep none.
+    pub snapshots: Option<Snapshots>,
     /// Print progress lines and the speed at the end.
     pub progress: bool,
 }
@@ -74,6 +80,7 @@ impl Default for TrainOptions {
             threads: None,
             adam: None,
             max_batches: None,
+            snapshots: None,
             progress: true,
         }
     }
@@ -108,17 +115,25 @@ struct Step {
 /// Options or data that do not fit the model (nothing is done then); [`Error::Diverged`] when a loss is no longer a finite
 /// number: the model keeps the last weights, the error the history so far.
 pub fn train<'a>(model: impl Into<ModelMut<'a>>, data: &Data, options: &TrainOptions) -> Result<History> {
-    train_model(model.into(), data, options)
+    train_model(model.into(), data, options, None)
 }
 
-fn train_model(mut model: ModelMut<'_>, data: &Data, options: &TrainOptions) -> Result<History> {
+/// One training; `lot` counts the steps of several.
+fn train_model(
+    mut model: ModelMut<'_>,
+    data: &Data,
+    options: &TrainOptions,
+    lot: Option<&AtomicUsize>,
+) -> Result<History> {
     let adam = check(&model, data, options)?;
     let engine = choose(&model, data, options)?;
     let steps = options.max_batches.unwrap_or(usize::MAX).min(data.num_batch());
     let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-    let mut progress = Progress::new(options.progress, steps);
+    let mut progress = Progress::new(options.progress, steps, lot);
     let mut run = Run::new(engine, &model, data, &adam, options)?;
+    let mut snapshots = Taker::new(options.snapshots.as_ref(), model.params());
     for k in 0..steps {
+        snapshots.before_step(k, || run.flat(&model));
         let step = run.step(&model, k);
         loss.push(step.loss);
         accuracy.push(step.accuracy);
@@ -127,9 +142,10 @@ fn train_model(mut model: ModelMut<'_>, data: &Data, options: &TrainOptions) -> 
             break;
         }
     }
+    let snapshots = snapshots.finish(loss.len(), || run.flat(&model));
     let adam = run.finish(&mut model, loss.len())?;
     let seconds = progress.finish(loss.len(), engine);
-    let history = History { loss, accuracy, engine, seconds, adam };
+    let history = History { loss, accuracy, engine, seconds, adam, snapshots };
     match history.loss.last() {
         Some(last) if !last.is_finite() => {
             let parameter = largest_parameter(&model);
@@ -177,6 +193,14 @@ impl<'a> Run<'a> {
                 let outcome = run.step().expect("as many steps as batches");
                 Step { loss: outcome.loss, accuracy: outcome.accuracy }
             }
+        }
+    }
+
+    /// All parameters as they are now, one after the other, in order.
+    fn flat(&self, model: &ModelMut) -> Vec<f32> {
+        match self {
+            Run::Autograd(run) => run.flat(model),
+            Run::Circuit(run) => run.params(),
         }
     }
 
@@ -234,6 +258,9 @@ fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> 
     }
     if options.max_batches == Some(0) {
         return Err(Error::argument("max_batches", 0, "it must be at least 1, or `None` for all"));
+    }
+    if let Some(snapshots) = &options.snapshots {
+        snapshots.check(model.params())?;
     }
     let freeze = model.frozen();
     let specs = model.params().specs();

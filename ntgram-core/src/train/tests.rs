@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
 use super::autograd::Autograd;
-use super::{Adam, Engine, History, Run, TrainOptions, Training, train, train_all};
+use super::{Adam, Engine, History, Run, Snapshots, TrainOptions, Training, train, train_all};
 use crate::data::{Data, generate_data};
 use crate::laws::{Law, power_unif_law};
 use crate::models::{Freeze, LowRank, ModelMut, Skips, Transformer, TransformerConfig};
@@ -210,4 +210,113 @@ fn the_engine_is_chosen_by_what_it_can_do() {
     assert!(refused.unwrap_err().to_string().starts_with("`engine` is Circuit"));
     let data = generate_data(32, 2, &pi, 3, &mut TorchRng::new(2)).unwrap();
     assert_eq!(train(&mut low_rank(2, &pi), &data, &quiet()).unwrap().engine, Engine::Circuit);
+}
+
+fn snapshots(every: usize, names: &[&str]) -> Option<Snapshots> {
+    Some(Snapshots { every, parameters: names.iter().map(|&name| name.to_owned()).collect() })
+}
+
+/// Values of the parameter at each snapshot's step.
+fn values(history: &History, name: &str) -> Vec<(usize, Vec<f32>)> {
+    let values = |tensor: Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
+    history.snapshots.iter().map(|snapshot| (snapshot.step, values(snapshot.get(name).unwrap()))).collect()
+}
+
+#[test]
+fn snapshots_change_no_training() {
+    let pi = law(10, 0.8, 21);
+    let data = generate_data(128, 30, &pi, 3, &mut TorchRng::new(22)).unwrap();
+    for engine in [Engine::Circuit, Engine::Autograd] {
+        let run = |snapshots| {
+            let options = TrainOptions { engine: Some(engine), snapshots, ..quiet() };
+            let (mut low, mut full) = (low_rank(4, &pi), transformer(2, &pi));
+            full.freeze(Freeze { freeze_o: true, ..Default::default() });
+            let losses =
+                [train(&mut low, &data, &options).unwrap().loss, train(&mut full, &data, &options).unwrap().loss];
+            (losses, low.params().to_flat(), full.params().to_flat())
+        };
+        assert_eq!(run(snapshots(1, &[])), run(None), "{engine}");
+    }
+}
+
+#[test]
+fn snapshots_begin_before_the_first_step_and_end_with_the_model() {
+    let pi = law(10, 0.8, 23);
+    let data = generate_data(64, 10, &pi, 3, &mut TorchRng::new(24)).unwrap();
+    for engine in [Engine::Circuit, Engine::Autograd] {
+        let mut model = transformer(2, &pi);
+        model.freeze(Freeze { freeze_o: true, ..Default::default() });
+        let (first, frozen) = (model.w_u().copy(), model.w_o(0, 1).unwrap().copy());
+        let options = TrainOptions { engine: Some(engine), snapshots: snapshots(4, &[]), ..quiet() };
+        let history = train(&mut model, &data, &options).unwrap();
+        assert_eq!(history.snapshots.iter().map(|snapshot| snapshot.step).collect::<Vec<_>>(), [0, 4, 8, 10]);
+        let (start, end) = (&history.snapshots[0], &history.snapshots[3]);
+        assert_eq!(start.get("unemb.weight").unwrap(), first, "{engine}");
+        assert_eq!(start.names(), model.params().iter().map(|(name, _)| name).collect::<Vec<_>>());
+        for (name, tensor) in model.params().iter() {
+            assert_eq!(end.get(name).unwrap(), *tensor, "{engine}: {name}");
+        }
+        assert_eq!(end.get("attn_seq.0.1.out_proj.weight").unwrap(), frozen);
+        assert_ne!(end.get("unemb.weight").unwrap(), first);
+        // a multiple of the interval is not taken twice, and the wanted names alone are kept
+        let options = TrainOptions { max_batches: Some(8), snapshots: snapshots(4, &["unemb.weight"]), ..options };
+        let history = train(&mut transformer(2, &pi), &data, &options).unwrap();
+        assert_eq!(history.snapshots.iter().map(|snapshot| snapshot.step).collect::<Vec<_>>(), [0, 4, 8]);
+        assert_eq!(history.snapshots[1].names(), ["unemb.weight"]);
+        let refused = history.snapshots[1].get("word_emb.weight").unwrap_err().to_string();
+        assert!(refused.contains("the snapshot holds unemb.weight"), "{refused}");
+    }
+}
+
+#[test]
+fn snapshots_of_both_engines_agree() {
+    let pi = law(12, 0.7, 25);
+    let data = generate_data(256, 60, &pi, 3, &mut TorchRng::new(26)).unwrap();
+    let run = |engine| {
+        let options = TrainOptions { engine: Some(engine), snapshots: snapshots(20, &[]), lr: 1e-2, ..quiet() };
+        let (mut low, mut full) = (low_rank(5, &pi), transformer(2, &pi));
+        [train(&mut low, &data, &options).unwrap(), train(&mut full, &data, &options).unwrap()]
+    };
+    for (ours, autograd) in run(Engine::Circuit).iter().zip(&run(Engine::Autograd)) {
+        for name in ours.snapshots[0].names() {
+            // position 2's embedding gets the noise of a gradient that cancels (engine/mod.rs)
+            let scored = if name == "pos_emb.weight" { 2 * 10 } else { usize::MAX };
+            for ((step, ours), (other, autograd)) in values(ours, name).iter().zip(&values(autograd, name)) {
+                assert_eq!(step, other);
+                for (a, b) in ours.iter().zip(autograd).take(scored) {
+                    assert!((a - b).abs() <= 1e-3, "{name}, step {step}: {a}, {b}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn trainings_of_a_lot_keep_snapshots_too() {
+    let pi = law(10, 0.8, 27);
+    let data = generate_data(64, 10, &pi, 3, &mut TorchRng::new(28)).unwrap();
+    let options = TrainOptions { snapshots: snapshots(5, &["unemb.weight"]), ..quiet() };
+    let alone = train(&mut low_rank(3, &pi), &data, &options).unwrap().snapshots;
+    let mut models = [low_rank(3, &pi), low_rank(3, &pi)];
+    let lot = models.iter_mut().map(|model| Training::new(model, &data, options.clone())).collect();
+    for history in train_all(lot).unwrap() {
+        assert_eq!(history.snapshots, alone);
+    }
+}
+
+#[test]
+fn unusable_snapshots_are_refused_and_nothing_is_trained() {
+    let pi = law(10, 0.8, 29);
+    let data = generate_data(64, 4, &pi, 3, &mut TorchRng::new(30)).unwrap();
+    let refused = |every, names: &[&str]| {
+        let mut model = low_rank(3, &pi);
+        let before = model.params().to_flat();
+        let options = TrainOptions { snapshots: snapshots(every, names), ..quiet() };
+        let message = train(&mut model, &data, &options).unwrap_err().to_string();
+        assert_eq!(model.params().to_flat(), before);
+        message
+    };
+    assert!(refused(0, &[]).starts_with("`every` is 0"));
+    let unknown = refused(1, &["unemb.weight", "w_u"]);
+    assert!(unknown.contains("\"w_u\"") && unknown.contains("word_emb.weight, unemb.weight"), "{unknown}");
 }

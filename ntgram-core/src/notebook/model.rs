@@ -1,0 +1,151 @@
+//! Models: their sizes, and their parameters by name, shape and norm.
+
+use tch::Tensor;
+
+use super::{Show, Shown};
+use crate::error::Result;
+use crate::listing::{self, CUT, Column, Kind, escape};
+use crate::models::{Freeze, LowRank, Parameters, Skips, Transformer, TransformerConfig};
+use crate::numbers::{Small, aligned};
+
+/// Parameters listed before the list is cut in the middle.
+const SHOWN: usize = 30;
+
+impl Show for Transformer {
+    fn shown(&self) -> Result<Shown> {
+        let config = self.config();
+        let heading = format!(
+            "N = {}, d = {}, {}, {} side by side{}, {}, window {}{}",
+            config.n_vocab,
+            config.d_model,
+            count(config.n_layers, "layer"),
+            count(config.parallel_heads, "attention module"),
+            if config.n_heads > 1 { format!(" of {} heads", config.n_heads) } else { String::new() },
+            mlp(config),
+            config.context_window,
+            skipped(&config.skips),
+        );
+        described("Transformer", &heading, self.params(), &self.frozen())
+    }
+}
+
+impl Show for LowRank {
+    fn shown(&self) -> Result<Shown> {
+        let config = self.config();
+        let heading = format!(
+            "N = {}, d = {}, {} of {} tokens, window {}",
+            config.n_vocab,
+            config.d_model,
+            count(config.n_contexts(), "context"),
+            config.order - 1,
+            config.context_window,
+        );
+        described("LowRank", &heading, self.params(), &self.frozen())
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn mlp(config: &TransformerConfig) -> String {
+    match config.has_mlp() {
+        true => format!("MLPs of width {} and depth {}", config.width, config.depth),
+        false => "no MLP".to_owned(),
+    }
+}
+
+fn skipped(skips: &Skips) -> String {
+    let names = [
+        (skips.skip_res_connection, "skip_res_connection"),
+        (skips.skip_pos_qk, "skip_pos_qk"),
+        (skips.skip_emb_qk, "skip_emb_qk"),
+        (skips.skip_pos_ov, "skip_pos_ov"),
+        (skips.skip_emb_ov, "skip_emb_ov"),
+    ];
+    let set: String = names.iter().filter(|(set, _)| *set).map(|(_, name)| format!(", {name}")).collect();
+    set
+}
+
+fn described(name: &str, heading: &str, params: &Parameters, freeze: &Freeze) -> Result<Shown> {
+    let specs = params.specs();
+    let total: usize = specs.iter().map(|spec| spec.len()).sum();
+    let trained: usize = specs.iter().filter(|spec| !spec.is_frozen(freeze)).map(|spec| spec.len()).sum();
+    let rows = listing::shown(specs.len(), SHOWN);
+    let norm = |&k: &usize| norm(&params.tensors()[k]);
+    let norms = rows.iter().flatten().map(norm).collect::<Result<Vec<_>>>()?;
+    let mut norms = aligned(&norms, 4, Small::Exact).into_iter();
+    let cells = |text: &mut dyn FnMut(usize) -> String| {
+        rows.iter().map(|row| row.map_or_else(|| CUT.to_owned(), &mut *text)).collect()
+    };
+    let columns = [
+        Column::new(Kind::Text, "parameter", cells(&mut |k| specs[k].name.clone())),
+        Column::new(Kind::Text, "shape", cells(&mut |k| format!("{:?}", specs[k].shape))),
+        Column::new(Kind::Numbers, "norm", cells(&mut |_| norms.next().unwrap_or_default())),
+        Column::new(
+            Kind::Text,
+            "",
+            cells(&mut |k| if specs[k].is_frozen(freeze) { "frozen" } else { "trained" }.to_owned()),
+        ),
+    ];
+    let values = format!("{total} values in {}, {trained} of them trained", count(specs.len(), "parameter"));
+    let html =
+        format!("<div><b>{name}</b>: {}</div>\n{}\n<p>{values}</p>", escape(heading), listing::to_html(&columns));
+    Ok(Shown::html_and_text(html, format!("{name}: {heading}\n\n{}\n\n{values}", listing::to_text(&columns))))
+}
+
+/// Frobenius norm.
+fn norm(tensor: &Tensor) -> Result<f64> {
+    Ok(tensor.f_norm()?.f_double_value(&[])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::laws::last_position_law;
+    use crate::rng::TorchRng;
+
+    #[test]
+    fn a_transformer_lists_its_parameters_with_norms_and_what_is_frozen() {
+        let mut rng = TorchRng::new(1);
+        let pi = last_position_law(&[7, 7], 7, 0.0, 0.9, &mut rng).unwrap();
+        let skips = Skips { skip_pos_ov: true, ..Default::default() };
+        let config = TransformerConfig { d_model: 4, n_vocab: 7, n_heads: 2, skips, ..Default::default() };
+        let mut model = Transformer::new(&config, &pi, &mut rng).unwrap();
+        model.freeze(Freeze { freeze_u: true, ..Default::default() });
+        model.params_mut().set("unemb.weight", &(Tensor::ones([7, 4], tch::kind::FLOAT_CPU) * 2)).unwrap();
+        let text = model.shown().unwrap().text();
+        assert!(text.starts_with("Transformer: N = 7, d = 4, 1 layer, 1 attention module side by side of 2 heads, no MLP, window 3, skip_pos_ov\n"), "{text}");
+        let line =
+            |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+        // 28 entries of 2
+        let fields: Vec<&str> = line("unemb.weight").split_whitespace().collect();
+        assert_eq!(fields, ["unemb.weight", "[7,", "4]", "10.583", "frozen"]);
+        assert!(
+            line("attn_seq.0.0.in_proj_weight").contains("[12, 4]") && line("word_emb.weight").ends_with("trained")
+        );
+        assert!(
+            text.ends_with(&format!("{} values in 5 parameters, {} of them trained", 28 + 12 + 48 + 16 + 28, 104)),
+            "{text}"
+        );
+        let html = model.shown().unwrap().html();
+        assert!(html.contains(">unemb.weight<") && html.contains(">10.583<"), "{html}");
+    }
+
+    #[test]
+    fn a_low_rank_model_names_its_contexts() {
+        let mut rng = TorchRng::new(1);
+        let pi = last_position_law(&[7, 7], 7, 0.0, 0.9, &mut rng).unwrap();
+        let text = LowRank::new(3, 7, 3, &pi, &mut rng).unwrap().shown().unwrap().text();
+        assert!(text.starts_with("LowRank: N = 7, d = 3, 49 contexts of 2 tokens, window 3\n"), "{text}");
+    }
+
+    #[test]
+    fn a_long_list_is_cut_in_the_middle() {
+        let mut rng = TorchRng::new(1);
+        let pi = last_position_law(&[5, 5], 5, 0.0, 0.9, &mut rng).unwrap();
+        let config = TransformerConfig { d_model: 2, n_vocab: 5, parallel_heads: 40, ..Default::default() };
+        let text = Transformer::new(&config, &pi, &mut rng).unwrap().shown().unwrap().text();
+        assert!(text.contains(CUT) && text.contains("unemb.weight") && !text.contains("attn_seq.0.20."), "{text}");
+    }
+}
