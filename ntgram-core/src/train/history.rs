@@ -15,6 +15,8 @@ pub struct History {
     pub seconds: f64,
     /// The optimiser's state at the end, to go on from (`TrainOptions::adam`).
     pub adam: Adam,
+    /// Whether the stop button ended it before its last batch ([`interrupted`](crate::interrupt::interrupted)).
+    pub stopped: bool,
 }
 
 impl History {
@@ -64,6 +66,7 @@ mod tests {
             engine: Engine::Autograd,
             seconds: 2.0,
             adam: Adam { m: vec![], v: vec![], steps: 0 },
+            stopped: false,
         }
     }
 
