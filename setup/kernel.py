@@ -8,7 +8,9 @@ What a kernel gets:
   since each of them would have cargo build all dependencies anew;
 - a folder of its own to build cells in: hard links to what is compiled from the registry, copies of all other files
   (cargo and evcxr rewrite those in place, which would show in every other copy);
-- a watcher that ends what is left of the kernel and removes that folder when the kernel or its Jupyter server ends.
+- a watcher that ends what is left of the kernel and removes that folder when the kernel or its Jupyter server ends;
+- the stop button: SIGINT, which Jupyter sends to the kernel's process group, is ignored by all but the code of a running
+  cell that listens to it (ntgram-core/src/interrupt.rs) and a process that ends the cell at the second one.
 
 The process id that Jupyter knows is evcxr's: this program replaces itself by it.
 """
@@ -16,7 +18,9 @@ The process id that Jupyter knows is evcxr's: this program replaces itself by it
 import fcntl
 import hashlib
 import json
+import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -36,6 +40,8 @@ DROPPED = ("LIBTORCH", "TORCH_CUDA_VERSION", "RUSTFLAGS", "RUSTC", "EVCXR_", "CA
            "CARGO_PROFILE_")  # fmt: skip
 # Crates that kernels compile for themselves: their files are never shared between build folders.
 OWN = ("ntgram_core", "ntgram-core", "ctx", "anchor")
+
+DOUBLE_INTERRUPT = 2.0  # seconds between two interrupts that end a cell and its variables
 
 
 def environment(settings, caller):
@@ -183,18 +189,15 @@ def _state(pid):
         return "Z"
 
 
-def leave_watcher(folder, lock):
-    """Leaves a process behind that waits for the kernel (this process), or the Jupyter server that started it, to
-    end; then it ends what is left of the kernel's process group and removes its folder."""
-    kernel, server = os.getpid(), int(os.environ.get("JPY_PARENT_PID", "0"))
-    if os.getpgrp() != kernel:
-        os.setpgrp()
+def leave_behind(task, lock, in_group):
+    """Leaves a process behind that does `task`, in the kernel's process group or outside of it."""
     child = os.fork()
     if child:
         os.waitpid(child, 0)
         return
     try:
-        os.setsid()
+        if not in_group:
+            os.setsid()
         if os.fork():
             os._exit(0)
         lock.close()
@@ -202,28 +205,79 @@ def leave_watcher(folder, lock):
         for stream in range(3):
             os.dup2(null, stream)
         os.chdir("/")
-        while alive(kernel) and (not server or alive(server)):
-            time.sleep(0.5)
-        try:
-            os.killpg(kernel, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
-        for _ in range(100):  # a killed process may take a moment to let go of its files
-            if not in_use(folder):
-                break
-            time.sleep(0.1)
-        shutil.rmtree(folder, ignore_errors=True)
+        task()
     finally:
         os._exit(0)
+
+
+def clean_up_after(kernel, server, folder):
+    """Waits for the kernel, or the Jupyter server that started it, to end; then ends what is left of the kernel's
+    process group and removes its folder."""
+    while alive(kernel) and (not server or alive(server)):
+        time.sleep(0.5)
+    try:
+        os.killpg(kernel, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+    for _ in range(100):  # a killed process may take a moment to let go of its files
+        if not in_use(folder):
+            break
+        time.sleep(0.1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_cell_at_second_interrupt(kernel):
+    """Ends the process that runs the kernel's cells when two interrupts within `DOUBLE_INTERRUPT` seconds find the same
+    cell running. evcxr then says so on the page and starts another such process: all variables are lost."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that is ignored cannot be waited for
+    last, before = -math.inf, None
+    while True:
+        signal.sigwait({signal.SIGINT})
+        now, cell = time.monotonic(), running_cell(kernel)
+        if cell and cell == before and now - last < DOUBLE_INTERRUPT:
+            try:
+                os.kill(cell[0], signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        last, before = now, cell
+
+
+def running_cell(kernel):
+    """Process and library of the cell that the kernel runs now. None between cells and while one is compiled: the
+    process then waits at the pipe that evcxr writes its next orders to, and would lose all variables for nothing."""
+    if not Path("/proc/self/stat").exists():
+        listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,stat=,comm="], capture_output=True, text=True).stdout
+        rows = [line.split(maxsplit=3) for line in listed.splitlines()]
+        found = [(int(pid), None) for parent, pid, state, name in rows
+                 if parent == str(kernel) and state.startswith("R") and name.endswith("evcxr_jupyter")]  # fmt: skip
+        return found[0] if found else None
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name, _, rest = (process / "stat").read_text().rpartition(")")
+            state, parent = rest.split()[:2]
+            if parent == str(kernel) and name.endswith("(evcxr_jupyter"):
+                waits = (process / "wchan").read_text()  # "0": for nothing, or the system does not tell
+                runs = state == "R" if waits in ("", "0") else "pipe_read" not in waits
+                libraries = re.findall(r"/libcode_(\d+)\.", (process / "maps").read_text())
+                return (int(process.name), max(map(int, libraries), default=0)) if runs else None
+        except OSError:  # it ended in between
+            continue
+    return None
 
 
 def main(connection_file):
     settings = json.loads(Path(__file__).with_name("settings.json").read_text())
     if not Path(settings["evcxr"]).exists() or not Path(settings["libtorch"]).exists():
         sys.exit(f"ntgram: the cache folder {settings['cache']} is gone; `make run` in the repository fills it again")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # for evcxr, its compilers and its cells too: they inherit it
     env = environment(settings, os.environ)
     folder, lock = private_folder(Path(settings["cache"], "kernels"))
-    leave_watcher(folder, lock)
+    kernel, server = os.getpid(), int(os.environ.get("JPY_PARENT_PID", "0"))
+    if os.getpgrp() != kernel:
+        os.setpgrp()
+    leave_behind(lambda: clean_up_after(kernel, server, folder), lock, in_group=False)
+    leave_behind(lambda: kill_cell_at_second_interrupt(kernel), lock, in_group=True)
 
     warm = warm_folder(settings, env, clone_above(Path.cwd().resolve()))
     source = next((path for path in [warm, *relatives(warm)] if (path / "Cargo.lock").exists()), None)

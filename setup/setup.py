@@ -309,7 +309,7 @@ def install_kernel_spec(settings):
         "argv": [str(PYTHON), "{resource_dir}/kernel.py", "{connection_file}"],
         "display_name": "Rust (ntgram)",
         "language": "rust",
-        "interrupt_mode": "message",
+        "interrupt_mode": "signal",
     }
     write(folder / "kernel.json", json.dumps(spec, indent=1))
     write(folder / "settings.json", json.dumps(settings, indent=1))

@@ -32,11 +32,12 @@ class Kernel:
         """Starts a cell and returns the id of its request."""
         return self.client.execute(code)
 
-    def outputs(self, request):
-        """Waits for that cell's end: its stdout and text results, and the messages of its errors."""
+    def outputs(self, request, until=None):
+        """Waits for that cell's end, or until its text contains `until`: its stdout and text results, and the messages
+        of its errors."""
         text, errors = "", []
         end = time.monotonic() + SECONDS
-        while True:
+        while until is None or until not in text:
             message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
             if message["parent_header"].get("msg_id") != request:
                 continue
@@ -48,13 +49,25 @@ class Kernel:
             elif kind == "error":
                 errors.append(content["evalue"])
             elif kind == "status" and content["execution_state"] == "idle":
-                return text, errors
+                break
+        return text, errors
 
     def run(self, code):
         """Runs a cell that must succeed; returns its text."""
         text, errors = self.outputs(self.send(code))
         assert not errors, errors
         return text
+
+    def stop(self, code, after):
+        """Starts a cell and presses the stop button once the cell has printed `after`; returns the text from there on, and
+        how many seconds passed from the button to the cell's end."""
+        request = self.send(code)
+        self.outputs(request, until=after)
+        begun = time.monotonic()
+        self.manager.interrupt_kernel()
+        text, errors = self.outputs(request)
+        assert not errors, errors
+        return text, time.monotonic() - begun
 
     def close(self):
         if self.client:

@@ -1,6 +1,9 @@
-"""The launcher: private build folders, several kernels at once, what is left when a kernel ends."""
+"""The kernel through Jupyter's protocol: private build folders, several kernels at once, the stop button, what is left when
+a kernel ends."""
 
 import os
+import queue
+import re
 import signal
 import subprocess
 import sys
@@ -8,9 +11,25 @@ import time
 from pathlib import Path
 
 import kernel
-from conftest import KERNELS, REPOSITORY, wait_until
+import pytest
+from conftest import KERNELS, REPOSITORY, Kernel, wait_until
 
 CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
+
+# A training of minutes: 300 000 steps.
+SETTING = """
+let config = TransformerConfig {
+    d_model: 10, n_vocab: 50, n_layers: 1, width: 0, depth: 0,
+    parallel_heads: 10, n_heads: 1, context_window: 3, skips: Skips::default(),
+};
+let mut rng = TorchRng::new(1);
+let pi = last_position_law(&[50, 50], 50, 0.0, 0.95, &mut rng)?;
+let data = generate_data(8, 300_000, &pi, 3, &mut rng)?;
+let mut model = Transformer::new(&config, &pi, &mut rng)?;
+let mut models = (2..7).map(|d| LowRank::new(d, 50, 3, &pi, &mut rng)).collect::<Result<Vec<_>>>()?;
+let options = TrainOptions { progress: false, ..Default::default() };
+let kept = vec![1, 2, 3];
+"""
 
 
 def test_a_copy_shares_only_what_no_kernel_rewrites(tmp_path):
@@ -81,6 +100,149 @@ def test_a_kernel_ends_with_its_server():
     server.kill()
     server.wait()
     assert wait_until(lambda: not group_members(int(pid)) and not Path(folder).exists())
+
+
+# ---- the stop button
+
+
+@pytest.fixture(scope="module")
+def setting():
+    """A kernel with `SETTING`, for all tests that must leave its variables alive."""
+    running = Kernel()
+    running.run(CELL_0)
+    running.run(SETTING)
+    yield running
+    assert running.run("kept.len()") == "3", "a variable was lost"
+    running.close()
+
+
+@pytest.mark.parametrize("engine", ["Circuit", "Autograd"])
+def test_the_stop_button_ends_a_training_and_keeps_everything(setting, engine):
+    before = setting.run('println!("{:?}", model.w_u().sum(Kind::Double));')
+    code = (
+        f"let options_{engine} = TrainOptions {{ engine: Some(Engine::{engine}), ..Default::default() }};"
+        f'println!("begun"); let history = train(&mut model, &data, &options_{engine})?;'
+    )
+    text, seconds = setting.stop(code, after="step ")  # a progress line
+    assert seconds < 5, "a step takes milliseconds"
+    (step,) = re.findall(r"stopped at step (\d+) of 300000\n", text)
+    assert 1 < int(step) < 300_000
+    assert setting.run(
+        'println!("{} {} {}", history.stopped, history.loss.len(), history.adam.steps);'
+    ).split() == ["true", step, step]
+    assert setting.run('println!("{:?}", model.w_u().sum(Kind::Double));') != before
+
+    # the next cell is not stopped, and goes on where this one ended
+    text = setting.run(
+        f"let more = TrainOptions {{ adam: Some(history.adam.clone()), max_batches: Some(30), ..options_{engine}.clone() }};"
+        "let history = train(&mut model, &data, &more)?;"
+        'println!("{} {} {}", history.stopped, history.loss.len(), history.adam.steps);'
+    )
+    assert "stopped at" not in text
+    assert text.split()[-3:] == ["false", "30", str(int(step) + 30)]
+
+
+def test_the_stop_button_ends_a_lot_of_trainings(setting):
+    code = (
+        'println!("begun"); let histories = train_all(models.iter_mut()'
+        ".map(|model| Training::new(model, &data, options.clone())).collect())?;"
+    )
+    request = setting.send(code)
+    setting.outputs(request, until="begun")
+    time.sleep(1)
+    setting.manager.interrupt_kernel()
+    text, errors = setting.outputs(request)
+    assert not errors
+    (first, last) = map(int, re.search(r"stopped 5 of 5 trainings, at steps (\d+) to (\d+)", text).groups())
+    steps = [int(n) for n in setting.run('for h in &histories { println!("{}", h.loss.len()); };').split()]
+    assert len(steps) == 5 and (min(steps), max(steps)) == (first, last)
+    assert first == 1, "those that had not begun make one step"
+    assert 1 < last < 300_000
+
+
+def test_users_ask_the_same_flag_and_it_holds_until_the_cell_ends(setting):
+    code = """
+println!("begun");
+let mut rounds = 0u64;
+while !interrupted() { rounds += 1; }
+let after = train(&mut model, &data, &options)?;
+let stayed = interrupted();
+"""
+    text, seconds = setting.stop(code, after="begun")
+    assert seconds < 5 and "stopped at step 1 of 300000" in text
+    assert setting.run('println!("{} {stayed} {}", rounds > 0, interrupted());').split() == ["true", "true", "false"]
+
+
+def test_an_interrupt_between_cells_does_nothing(setting):
+    setting.run("interrupted()")  # from now on the process listens
+    for _ in range(3):  # within two seconds, too
+        setting.manager.interrupt_kernel()
+        time.sleep(0.3)
+    short = "train(&mut model, &data, &TrainOptions { max_batches: Some(50), ..options.clone() })?.stopped"
+    assert setting.run(f"let cut = {short};\ncut") == "false"
+    assert setting.run("interrupted()") == "false"
+
+
+def test_a_stop_does_not_reach_what_an_earlier_cell_left_in_a_variable(setting):
+    setting.run("let asks: Box<dyn Fn() -> bool> = Box::new(|| interrupted());")
+    text, _ = setting.stop('println!("begun"); while !asks() {}\nprintln!("ended");', after="begun")
+    assert "ended" in text
+    assert setting.run("asks()") == "false"
+
+
+def test_a_second_interrupt_kills_an_endless_cell_and_the_kernel_goes_on(start):
+    running = start()
+    running.run("let kept = 1; pub fn double(n: i32) -> i32 { 2 * n }")
+    request = running.send('println!("begun"); loop { std::hint::spin_loop() }')
+    running.outputs(request, until="begun")
+    running.manager.interrupt_kernel()
+    time.sleep(3)
+    running.manager.interrupt_kernel()  # too late to be the second one
+    with pytest.raises(queue.Empty):  # no message comes: the cell still runs
+        running.client.get_iopub_msg(timeout=1)
+    running.manager.interrupt_kernel()
+    text, errors = running.outputs(request)
+    assert len(errors) == 1 and "SIGKILL" in errors[0]
+    assert running.manager.is_alive()
+    assert running.run("double(21)") == "42"
+    assert "kept" in running.outputs(running.send("kept"))[1][0], "variables are gone, as in any evcxr"
+
+    # one that waits instead of computing is killed as well
+    request = running.send('println!("begun"); std::thread::sleep(std::time::Duration::from_secs(600));')
+    running.outputs(request, until="begun")
+    running.manager.interrupt_kernel()
+    time.sleep(0.5)
+    running.manager.interrupt_kernel()
+    assert "SIGKILL" in running.outputs(request)[1][0]
+    assert running.run("double(4)") == "8"
+
+
+def test_interrupts_while_a_cell_is_compiled_break_nothing(setting):
+    code = "let slow = [" + ", ".join(f"format!(\"{{}}\", {k})" for k in range(60)) + "];\nslow.len()"
+    request = setting.send(code)
+    for _ in range(4):
+        time.sleep(0.1)
+        setting.manager.interrupt_kernel()
+    text, errors = setting.outputs(request)
+    assert not errors and text == "60"
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "let lost = 1; LowRank::new(0, 50, 3, &pi, &mut rng)?;",
+        'let lost = 1; panic!("on purpose");',
+        'let lost = 1; { let kept = &kept; if kept.len() == 3 { panic!("with variables in use"); } }',
+    ],
+)
+def test_earlier_variables_survive_a_failing_cell(setting, failing):
+    setting.run("let mut changed = vec![1];")
+    setting.outputs(setting.send("changed.push(2); " + failing))
+    assert setting.run("(kept.len(), changed.len(), data.num_batch())") == "(3, 2, 300000)"
+    assert setting.outputs(setting.send("lost"))[1], "what the failing cell defined is not there"
+
+
+# ---- what is left
 
 
 def test_folders_of_dead_kernels_are_removed_at_the_next_start(start):

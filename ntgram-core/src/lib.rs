@@ -43,6 +43,7 @@ pub(crate) mod engine;
 pub mod error;
 pub mod figures;
 pub mod interp;
+pub mod interrupt;
 pub mod laws;
 mod listing;
 pub mod models;

@@ -8,6 +8,7 @@ pub use crate::interp::{
     full_ov_circuit, full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis, ov_circuit,
     projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum, svd, svdvals,
 };
+pub use crate::interrupt::interrupted;
 pub use crate::laws::{
     Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law, generate_each, last_position_law,
     power_unif_law,

@@ -18,6 +18,8 @@ pub struct History {
     /// Parameters on the way, if [`TrainOptions::snapshots`](super::TrainOptions::snapshots) asked for them: before the first step, after
     /// every so many, and at the end.
     pub snapshots: Vec<Snapshot>,
+    /// Whether the stop button ended it before its last batch ([`interrupted`](crate::interrupt::interrupted)).
+    pub stopped: bool,
 }
 
 impl History {
@@ -68,6 +70,7 @@ mod tests {
             seconds: 2.0,
             adam: Adam { m: vec![], v: vec![], steps: 0 },
             snapshots: vec![],
+            stopped: false,
         }
     }
 

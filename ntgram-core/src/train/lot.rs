@@ -43,6 +43,9 @@ impl<'a> Training<'a> {
 /// # Ok(()) }
 /// ```
 ///
+/// The notebook's stop button ends those that run after their current step and gives each of the others one step; a line says how
+/// many were stopped and where (`stopped` of each history).
+///
 /// # Errors
 /// Any training that [`train`](super::train) would refuse: nothing is done then. If a loss diverges, the error of the first such
 /// training; all others are run to their end, and their models are trained.
@@ -77,7 +80,12 @@ pub fn train_all(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
         }
     });
     let results = places.into_iter().map(|place| place.into_inner().expect("one thread a place"));
-    results.map(|result| result.expect("all jobs are done")).collect()
+    let results: Vec<_> = results.map(|result| result.expect("all jobs are done")).collect();
+    let stopped = results.iter().flatten().filter(|history| history.stopped).map(|history| history.loss.len());
+    if let (Some(first), Some(last)) = (stopped.clone().min(), stopped.clone().max()) {
+        println!("stopped {} of {count} trainings, at steps {first} to {last}", stopped.count());
+    }
+    results.into_iter().collect()
 }
 
 /// Prints how many of the trainings are done, until all are.

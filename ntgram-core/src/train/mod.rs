@@ -22,6 +22,7 @@ use autograd::Autograd;
 use crate::data::{Data, shuffle_seed};
 use crate::engine::{self, Problem, Trainer};
 use crate::error::{Error, Result};
+use crate::interrupt::interrupted;
 use crate::laws::entropy;
 use crate::models::ModelMut;
 use progress::Progress;
@@ -111,11 +112,24 @@ struct Step {
 /// # Ok(()) }
 /// ```
 ///
+/// The notebook's stop button ends it after the current step: the history so far is returned with `stopped` set, the model has the
+/// weights of that step, and a line says which it was. A training that starts after the button was pressed in the same cell makes
+/// one step, so that no history is empty.
+///
 /// # Errors
 /// Options or data that do not fit the model (nothing is done then); [`Error::Diverged`] when a loss is no longer a finite
 /// number: the model keeps the last weights, the error the history so far.
 pub fn train<'a>(model: impl Into<ModelMut<'a>>, data: &Data, options: &TrainOptions) -> Result<History> {
-    train_model(model.into(), data, options, None)
+    let history = train_model(model.into(), data, options, None)?;
+    if history.stopped {
+        println!("stopped at step {} of {}", history.loss.len(), steps(data, options));
+    }
+    Ok(history)
+}
+
+/// How many batches will be visited.
+fn steps(data: &Data, options: &TrainOptions) -> usize {
+    options.max_batches.unwrap_or(usize::MAX).min(data.num_batch())
 }
 
 /// One training; `lot` counts the steps of several.
@@ -127,11 +141,12 @@ fn train_model(
 ) -> Result<History> {
     let adam = check(&model, data, options)?;
     let engine = choose(&model, data, options)?;
-    let steps = options.max_batches.unwrap_or(usize::MAX).min(data.num_batch());
+    let steps = steps(data, options);
     let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
     let mut progress = Progress::new(options.progress, steps, lot);
     let mut run = Run::new(engine, &model, data, &adam, options)?;
     let mut snapshots = Taker::new(options.snapshots.as_ref(), model.params());
+    let mut stopped = false;
     for k in 0..steps {
         snapshots.before_step(k, || run.flat(&model));
         let step = run.step(&model, k);
@@ -141,11 +156,15 @@ fn train_model(
         if !step.loss.is_finite() {
             break;
         }
+        stopped = k + 1 < steps && interrupted();
+        if stopped {
+            break;
+        }
     }
     let snapshots = snapshots.finish(loss.len(), || run.flat(&model));
     let adam = run.finish(&mut model, loss.len())?;
     let seconds = progress.finish(loss.len(), engine);
-    let history = History { loss, accuracy, engine, seconds, adam, snapshots };
+    let history = History { loss, accuracy, engine, seconds, adam, snapshots, stopped };
     match history.loss.last() {
         Some(last) if !last.is_finite() => {
             let parameter = largest_parameter(&model);
