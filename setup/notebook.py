@@ -76,6 +76,11 @@ def keep_one_picture(notebook):
             output.metadata["image/png"] = {"width": int(size[1]), "height": int(size[2])}
 
 
+def write_page(notebook, path):
+    """Writes a notebook with its outputs as an HTML page."""
+    path.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("notebook", type=Path)
@@ -100,7 +105,7 @@ def main():
     print(f"ntgram: executed notebook: {executed}")
     if not options.in_place:
         page = executed.with_suffix(".html")
-        page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+        write_page(notebook, page)
         print(f"ntgram: as a page:         {page}")
 
 
