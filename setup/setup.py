@@ -45,8 +45,8 @@ def main(arguments):
     if arguments == ["peers"]:
         return install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
     if arguments == ["browser"]:
-        install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
-        return install_browser()
+        install_browser()
+        return install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
     if arguments:
         sys.exit(__doc__)
     check_prerequisites()
@@ -138,8 +138,9 @@ def install_browser():
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if shutil.which("apt-get") and (not as_root or shutil.which("sudo")):
         say(title, "apt-get install chromium (a download of about 100 MB)")
+        apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
         for step in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run([*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2", *step])
+            subprocess.run([*apt, *step])
     if not find_browser():
         sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 

@@ -66,7 +66,8 @@ impl Panel {
             (Panel::Heatmap(plot), _) => plot.free_size(font, columns),
             (_, 1) => (px(580.0), px(340.0)),
             (_, 2) => (px(410.0), px(280.0)),
-            _ => (px(270.0), px(210.0)),
+            (_, 3) => (px(200.0), px(165.0)),
+            _ => (px(125.0), px(120.0)),
         }
     }
 

@@ -182,11 +182,11 @@ impl Heatmap {
     /// Width and height of a cell, in device pixels, if the figure's size is free; in a grid of `columns` columns.
     fn free_cell(&self, font: &Font, columns: usize) -> (f64, f64) {
         let side = px(match columns {
-            // multiples of 50, so that 10, 25, 50 and 100 cells fill them
+            // multiples of 25, so that 10, 25, 50 and 100 cells fill them; and a row of them fits a page of 960
             1 => 400.0,
             2 => 300.0,
-            3 => 250.0,
-            _ => 200.0,
+            3 => 200.0,
+            _ => 125.0,
         });
         let longest = self.rows.max(self.cols);
         let square = (side / longest as f64).floor().clamp(1.0, px(48.0));
