@@ -16,8 +16,8 @@ _PICTURES = """async outputs => {
     room: output.clientWidth - parseFloat(getComputedStyle(output).paddingLeft) - parseFloat(getComputedStyle(output).paddingRight),
   }));
 }"""
-# Outputs that are wider than their room.
-_OVERFLOWS = """outputs => outputs.filter(output => output.scrollWidth > output.clientWidth + 1).map(output =>
+# Outputs (or other elements) that are wider than their room.
+OVERFLOWS = """outputs => outputs.filter(output => output.scrollWidth > output.clientWidth + 1).map(output =>
   `${output.scrollWidth} wide in ${output.clientWidth}: ${output.innerText.slice(0, 200)}`)"""
 
 # Texts with the contrast between their colour and what is behind them, from 1 (none) to 21 (black on white).
@@ -72,7 +72,7 @@ def outputs_with_pictures(outputs):
 
 def check_text(outputs):
     """No output is wider than its room, and the text of HTML outputs stands out from what is behind it."""
-    assert outputs.evaluate_all(_OVERFLOWS) == []
+    assert outputs.evaluate_all(OVERFLOWS) == []
     texts = outputs.evaluate_all(_CONTRASTS)
     assert [text for text in texts if text["ratio"] < TEXT_CONTRAST] == []
 

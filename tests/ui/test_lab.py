@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from conftest import REPOSITORY
 from lab import errors
-from looks import check_text, move_slider, outputs_with_pictures
+from looks import OVERFLOWS, check_text, move_slider, outputs_with_pictures
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +45,9 @@ def test_text_reads(lab, cells, name, screenshots, theme):
     lab.menu("Settings", "Theme", f"JupyterLab {theme}")
     lab.page.wait_for_selector(f'body[data-jp-theme-name="JupyterLab {theme}"]', state="attached")
     lab.screenshots(screenshots, f"{name}-{theme.lower()}")
-    for _, index, _ in cells:
+    for number, index, _ in cells:
         check_text(lab.outputs(index))
+        assert lab.cell(index).locator(".cm-scroller").evaluate_all(OVERFLOWS) == [], f"the code of cell {number}"
 
 
 def test_the_page_has_no_script_errors(lab):

@@ -140,7 +140,7 @@ impl From<BarChart> for Figure {
 
 /// Lengths in CSS pixels: around the figure, between panels, below the figure's title; and the title's size.
 const AROUND: f64 = 10.0;
-const BETWEEN: f64 = 22.0;
+const BETWEEN: f64 = 18.0;
 const TITLE_GAP: f64 = 14.0;
 const TITLE_TEXT: f64 = 17.0;
 /// Smallest side of a plot and largest area of a figure, in CSS pixels.

@@ -35,7 +35,7 @@ pub struct Heatmap {
 const LARGEST: usize = 1600;
 /// In an SVG document, more cells than so many become one embedded image.
 const IMAGE: usize = 2500;
-const BAR_GAP: f64 = 14.0;
+const BAR_GAP: f64 = 10.0;
 const BAR_WIDTH: f64 = 15.0;
 
 /// The cells as they are drawn.
@@ -253,7 +253,7 @@ impl Heatmap {
 
     fn bar_ticks(&self, height: f64) -> Vec<(f64, String)> {
         let (lo, hi) = self.limits();
-        ticks::linear(lo, hi, ((height / px(42.0)) as usize).clamp(2, 8), 0.0)
+        ticks::linear(lo, hi, ((height / px(36.0)) as usize).clamp(2, 8), 0.0)
     }
 
     fn shown(&self, font: &Font, grid: &Grid) -> (Shown, Shown) {
