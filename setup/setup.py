@@ -140,7 +140,7 @@ def install_browser():
         say(title, "apt-get install chromium (a download of about 100 MB)")
         apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
         for step in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run([*apt, *step])
+            subprocess.run([*apt, *step], stdout=subprocess.DEVNULL)
     if not find_browser():
         sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 

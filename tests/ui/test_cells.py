@@ -40,7 +40,7 @@ def test_the_stop_button_keeps_the_model_and_every_variable(new_notebook, screen
     lab.run_cell(CELL_0)
     lab.run_cell(PREPARE)
     number = lab.type_cell(TRAIN)
-    lab.wait_for(lambda cells: "it/s" in "".join(out["text"] for out in cells[number]["outputs"]))
+    lab.wait_for(lambda cells: "it/s" in lab.text(number) or errors(cells))
     assert lab.cells()[number]["waits"], "the training must still run"
     lab.press_button("interrupt")
     lab.wait_until_done()
