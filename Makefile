@@ -1,8 +1,9 @@
-# make run | test | lab | refresh | bench | uninstall; environment.md says what is installed where.
+# make run | test | test-ui | lab | refresh | bench | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
 #   LAB=--no-browser      options for JupyterLab
+#   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
 
 PYTHON   ?= python3
@@ -13,7 +14,7 @@ SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
-.PHONY: run test lab refresh bench setup uninstall
+.PHONY: run test test-ui lab refresh bench setup uninstall
 
 # Executes the notebook; ends with the paths of the executed copy and its HTML page.
 run: setup
@@ -26,7 +27,12 @@ test: setup
 	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
 	$(IN) cargo test --workspace --locked
 	@"$(INSTALLED)/python" setup/notebook.py notebooks/experiments.ipynb --to results
-	NTGRAM_EXECUTED=results/experiments.ipynb "$(INSTALLED)/python" -m pytest tests
+	NTGRAM_EXECUTED=results/experiments.ipynb "$(INSTALLED)/python" -m pytest tests --ignore tests/ui
+
+# The notebooks in JupyterLab in a browser; installs Chromium (Debian's package) and Playwright for it. Screenshots: results/ui.
+test-ui: setup
+	@$(SETUP) browser
+	"$(INSTALLED)/python" -m pytest tests/ui
 
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.
 lab: setup

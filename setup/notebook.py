@@ -115,6 +115,11 @@ def results(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
+def write_page(notebook, path):
+    """Writes a notebook with its outputs as an HTML page."""
+    path.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("notebook", type=Path)
@@ -141,7 +146,7 @@ def main():
     print(f"ntgram: executed notebook: {executed}")
     if not options.in_place:
         page = executed.with_suffix(".html")
-        page.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+        write_page(notebook, page)
         print(f"ntgram: as a page:         {page}")
 
 

@@ -3,6 +3,7 @@
     setup.py [--cuda]           install what is missing
     setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
     setup.py peers              install what the benchmark compares with
+    setup.py browser            install what drives the notebooks in a browser
     setup.py uninstall          remove the kernel spec and everything installed
 
 Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
@@ -42,12 +43,15 @@ def main(arguments):
         env["CARGO_TARGET_DIR"] = str(CACHE / "target")
         os.execvpe(arguments[1], arguments[1:], env)
     if arguments == ["peers"]:
-        return install_peers()
+        return install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
+    if arguments == ["browser"]:
+        install_browser()
+        return install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
     if arguments:
         sys.exit(__doc__)
     check_prerequisites()
     settings = settings_for(cuda)
-    install_python_packages()
+    install_packages("JupyterLab, nbclient and pytest", "setup/requirements.txt")
     install_evcxr(settings)
     install_libtorch(settings, cuda)
     install_library_sources()
@@ -85,7 +89,8 @@ def check_prerequisites():
 def package(name):
     """The command that installs `name` (Debian's names, or `c++`) on this system."""
     if MACOS:
-        return "xcode-select --install" if name == "c++" else "brew install python"
+        names = {"c++": "xcode-select --install", "chromium": "brew install --cask google-chrome"}
+        return names.get(name, "brew install python")
     managers = {
         "apt-get": ("sudo apt-get install", {"c++": "g++"}),
         "dnf": ("sudo dnf install", {"c++": "gcc-c++", "python3-venv": "python3"}),
@@ -100,29 +105,44 @@ def package(name):
 
 # ---- the steps
 
-def install_python_packages():
-    requirements = REPOSITORY / "setup/requirements.txt"
-    stamp = CACHE / "python/installed.txt"
-    title = "JupyterLab, nbclient and pytest"
-    if stamp.exists() and stamp.read_text() == requirements.read_text() and output_of(PYTHON, "--version"):
+def install_packages(title, requirements, folder=CACHE / "python", size=""):
+    """Installs the packages that `requirements` names in the virtual environment `folder`."""
+    wanted, python = (REPOSITORY / requirements).read_text(), folder / "bin/python"
+    stamp = folder / f"installed-{requirements.replace('/', '-')}"
+    if stamp.exists() and stamp.read_text() == wanted and output_of(python, "--version"):
         return say(title, "already there")
-    say(title, CACHE / "python")
-    if not output_of(PYTHON, "-m", "pip", "--version"):
-        run(sys.executable, "-m", "venv", "--clear", CACHE / "python")
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
-    write(stamp, requirements.read_text())
+    say(title, f"{folder}{size}")
+    if not output_of(python, "-m", "pip", "--version"):
+        run(sys.executable, "-m", "venv", "--clear", folder)
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REPOSITORY / requirements)
+    write(stamp, wanted)
 
 
-def install_peers():
-    requirements = REPOSITORY / "bench/requirements.txt"
-    peers, title = CACHE / "peers", "PyTorch and JAX, to measure against"
-    if (peers / "installed.txt").exists() and (peers / "installed.txt").read_text() == requirements.read_text():
-        return say(title, "already there")
-    say(title, f"{peers} (5 GB)")
-    if not output_of(peers / "bin/python", "-m", "pip", "--version"):
-        run(sys.executable, "-m", "venv", "--clear", peers)
-    run(peers / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements)
-    write(peers / "installed.txt", requirements.read_text())
+def find_browser():
+    """A Chromium or Chrome of this machine, or None: the one that `CHROMIUM` names, else the first of these."""
+    names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    for name in ("Chromium", "Google Chrome") if MACOS else ():
+        names.append(f"/Applications/{name}.app/Contents/MacOS/{name}")
+    if "CHROMIUM" in os.environ:
+        names = [os.environ["CHROMIUM"]]
+    return next(filter(None, map(shutil.which, names)), None)
+
+
+def install_browser():
+    """Debian's package where that can be installed without a question; elsewhere the browser must be there."""
+    title = "Chromium"
+    if browser := find_browser():
+        return say(title, f"already there, {browser}")
+    if "CHROMIUM" in os.environ:
+        sys.exit(f"ntgram: CHROMIUM={os.environ['CHROMIUM']} is no program. Set it to a Chromium or Chrome, or unset it.")
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if shutil.which("apt-get") and (not as_root or shutil.which("sudo")):
+        say(title, "apt-get install chromium (a download of about 100 MB)")
+        apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
+        for step in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
+            subprocess.run([*apt, *step], stdout=subprocess.DEVNULL)
+    if not find_browser():
+        sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 
 
 def install_evcxr(settings):

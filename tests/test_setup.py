@@ -11,10 +11,10 @@ import setup
 from conftest import REPOSITORY
 
 
-def run_setup(tmp_path, **variables):
+def run_setup(tmp_path, *arguments, **variables):
     """Runs the set-up with an empty cache folder; it must end before it installs anything."""
     env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), **variables}
-    done = subprocess.run([sys.executable, REPOSITORY / "setup/setup.py"], env=env, capture_output=True, text=True,
+    done = subprocess.run([sys.executable, REPOSITORY / "setup/setup.py", *arguments], env=env, capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=60)  # fmt: skip
     assert done.returncode == 1
     assert not (tmp_path / "cache").exists(), "nothing may be installed before a refusal"
@@ -64,6 +64,19 @@ def test_an_old_rust_is_named_with_both_versions(tmp_path):
 def test_a_missing_venv_module_is_named(tmp_path):
     (tmp_path / "ensurepip.py").write_text("raise ImportError")
     assert "python3-venv" in run_setup(tmp_path, PYTHONPATH=str(tmp_path)) or setup.MACOS
+
+
+def test_without_a_browser_the_command_that_installs_one_is_named(tmp_path):
+    path = tools(tmp_path)
+    (path / "dnf").write_text("#!/bin/sh\n")
+    (path / "dnf").chmod(0o755)
+    message = run_setup(tmp_path, "browser", PATH=str(path))
+    assert ("sudo dnf install chromium" in message or setup.MACOS) and "CHROMIUM=" in message
+
+
+def test_a_named_browser_must_be_there(tmp_path):
+    message = run_setup(tmp_path, "browser", CHROMIUM=str(tmp_path / "no-browser"))
+    assert "no-browser" in message and "unset" in message
 
 
 @pytest.mark.parametrize(

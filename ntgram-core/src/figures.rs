@@ -63,7 +63,7 @@ pub fn by_attention(
 }
 
 /// For one example, each module's and their sum's contribution to every output token, less the best wrong token's in the same
-/// column ([`Attribution::every_attention`]). The rows of the correct token, and of the one with the largest sum, are labelled.
+/// column ([`Attribution::every_attention`]). The row of the correct token is labelled, and, if it is another, the one with the largest sum.
 ///
 /// # Errors
 /// No such layer or example.
@@ -72,11 +72,10 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     let (correct, last) = (contribution.correct_token(example)?, margins.size()[1] - 1);
     let best = margins.select(1, last).argmax(0, false).int64_value(&[]) as usize;
     let mut plot = diverging_heatmap(&margins, &format!("Example {example}: contributions"))?;
-    plot = if best == correct {
-        plot.row_label(correct, "Correct and best")
-    } else {
-        plot.row_label(correct, "Correct").row_label(best, "Best")
-    };
+    if best != correct {
+        plot = plot.row_label(best, "Best");
+    }
+    plot = plot.row_label(correct, "Correct");
     for head in 0..last as usize {
         plot = plot.col_label(head, &format!("Head {head}"));
     }

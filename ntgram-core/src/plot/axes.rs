@@ -104,7 +104,7 @@ pub(super) struct Axes {
 
 impl Axes {
     fn y_ticks(&self, height: f64) -> Vec<(f64, String)> {
-        self.y.ticks(((height / px(42.0)) as usize).clamp(2, 9), 0.0)
+        self.y.ticks(((height / px(36.0)) as usize).clamp(2, 9), 0.0)
     }
 
     /// What ticks and labels need around a plot of `size`.

@@ -75,7 +75,8 @@ impl Panel {
             (Panel::Heatmap(plot), _) => plot.free_size(font, columns),
             (_, 1) => (px(580.0), px(340.0)),
             (_, 2) => (px(410.0), px(280.0)),
-            _ => (px(270.0), px(210.0)),
+            (_, 3) => (px(200.0), px(165.0)),
+            _ => (px(125.0), px(120.0)),
         }
     }
 
@@ -148,7 +149,7 @@ impl From<BarChart> for Figure {
 
 /// Lengths in CSS pixels: around the figure, between panels, below the figure's title; and the title's size.
 const AROUND: f64 = 10.0;
-const BETWEEN: f64 = 22.0;
+const BETWEEN: f64 = 18.0;
 const TITLE_GAP: f64 = 14.0;
 const TITLE_TEXT: f64 = 17.0;
 /// Smallest side of a plot and largest area of a figure, in CSS pixels.

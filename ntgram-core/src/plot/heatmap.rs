@@ -35,7 +35,7 @@ pub struct Heatmap {
 const LARGEST: usize = 1600;
 /// In an SVG document, more cells than so many become one embedded image.
 const IMAGE: usize = 2500;
-const BAR_GAP: f64 = 14.0;
+const BAR_GAP: f64 = 10.0;
 const BAR_WIDTH: f64 = 15.0;
 
 /// The cells as they are drawn.
@@ -178,11 +178,11 @@ impl Heatmap {
     /// Width and height of a cell, in device pixels, if the figure's size is free; in a grid of `columns` columns.
     fn free_cell(&self, font: &Font, columns: usize) -> (f64, f64) {
         let side = px(match columns {
-            // multiples of 50, so that 10, 25, 50 and 100 cells fill them
+            // multiples of 25, so that 10, 25, 50 and 100 cells fill them; and a row of them fits a page of 960
             1 => 400.0,
             2 => 300.0,
-            3 => 250.0,
-            _ => 200.0,
+            3 => 200.0,
+            _ => 125.0,
         });
         let longest = self.rows.max(self.cols);
         let square = (side / longest as f64).floor().clamp(1.0, px(48.0));
@@ -249,7 +249,7 @@ impl Heatmap {
 
     fn bar_ticks(&self, height: f64) -> Vec<(f64, String)> {
         let (lo, hi) = self.limits();
-        ticks::linear(lo, hi, ((height / px(42.0)) as usize).clamp(2, 8), 0.0)
+        ticks::linear(lo, hi, ((height / px(36.0)) as usize).clamp(2, 8), 0.0)
     }
 
     fn shown(&self, font: &Font, grid: &Grid) -> (Shown, Shown) {

@@ -1,0 +1,66 @@
+"""Cells typed into a new notebook: the stop button ends a training and loses nothing; a slider shows what it was given."""
+
+import pytest
+from lab import errors
+from looks import move_slider
+
+CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
+# Minutes of training, in either engine.
+PREPARE = """
+let mut rng = TorchRng::new(2108);
+let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
+let config = TransformerConfig {
+    d_model: 5, n_vocab: 10, n_layers: 1, width: 0, depth: 0, parallel_heads: 20, n_heads: 1, context_window: 3,
+    skips: Skips::default(),
+};
+let mut model = Transformer::new(&config, &pi, &mut rng)?;
+let data = generate_data(1024, 4000, &pi, 3, &mut rng)?;
+let before = 6 * 7;
+"""
+TRAIN = """
+let options = TrainOptions { engine: Some(Engine::Autograd), ..Default::default() };
+let history = train(&mut model, &data, &options)?;
+"""
+GO_ON = """
+let options = TrainOptions { max_batches: Some(1), engine: Some(Engine::Autograd), ..Default::default() };
+let more = train(&mut model, &data, &options)?;
+println!("{} {} {}", history.loss[0], history.loss[history.loss.len() - 1], more.loss[0]);
+"""
+SLIDER = """
+let frames = (0..5).map(|k| {
+    let values: Vec<f64> = (0..16).map(|x| if x == 3 * k { 1.0 } else { 0.0 }).collect();
+    Ok(Heatmap::new(&values, 4, 4)?.title(&format!("place {k}")))
+}).collect::<Result<Vec<_>>>()?;
+display_heatmaps(frames)?
+"""
+
+
+def test_the_stop_button_keeps_the_model_and_every_variable(new_notebook, screenshots):
+    lab = new_notebook
+    lab.run_cell(CELL_0)
+    lab.run_cell(PREPARE)
+    number = lab.type_cell(TRAIN)
+    lab.wait_for(lambda cells: "it/s" in lab.text(number) or errors(cells))
+    assert lab.cells()[number]["waits"], "the training must still run"
+    lab.press_button("interrupt")
+    lab.wait_until_done()
+    assert errors(lab.cells()) == []
+    assert "stopped" in lab.text(number).lower(), lab.text(number)
+    before, stopped, steps = lab.run_cell('println!("{before} {} {}", history.stopped, history.loss.len());').split()
+    assert (before, stopped) == ("42", "true") and 0 < int(steps) < 4000
+    text = lab.run_cell(GO_ON)
+    assert errors(lab.cells()) == []
+    first, last, next_one = map(float, text.splitlines()[-1].split())
+    assert abs(next_one - last) < abs(next_one - first), "the model must have the weights of the last step"
+    lab.page.screenshot(path=screenshots / "stop-button.png")
+
+
+def test_a_slider_shows_each_of_its_heatmaps(new_notebook, screenshots):
+    lab = new_notebook
+    lab.run_cell(CELL_0)
+    lab.run_cell(SLIDER)
+    assert errors(lab.cells()) == []
+    slider = lab.page.locator("input[type=range]")
+    frames = move_slider(slider, screenshots / "slider.png")
+    assert len(frames) == 5 and len({str(frame["pictures"]) for frame in frames}) == 5
+    assert all(f"place {k}" in frame["text"] for k, frame in enumerate(frames))
