@@ -1,5 +1,6 @@
-//! Times the training steps of one configuration: `steps low|tr N d H B STEPS circuit|autograd [THREADS]` prints steps per second,
-//! preparation of the batches included. `make bench` calls it.
+//! Times the training steps of one configuration: `steps low|tr N d H B STEPS circuit|autograd [THREADS]` prints the most memory that the
+//! training took beside model and data (bytes; Linux only, else NaN), the size of parameters and Adam's moments, the size of the data, and
+//! steps per second, preparation of the batches included. `make bench` calls it.
 //!
 //! Data are uniform random tokens, as the peers' are: the most distinct contexts a batch can hold.
 
@@ -21,12 +22,28 @@ fn main() -> Result<()> {
     let pi = power_unif_law(&[1.0; 3], &[n_vocab; 3], n_vocab, &mut rng)?;
     let data = sample_data(batch_size, steps, &pi, 3, &mut rng)?;
     let options = TrainOptions { engine: Some(engine), threads, progress: false, ..Default::default() };
-    let history = if arguments[0] == "low" {
-        train(&mut LowRank::new(d_model, n_vocab, 3, &pi, &mut rng)?, &data, &options)?
+    let (history, grown) = if arguments[0] == "low" {
+        let mut model = LowRank::new(d_model, n_vocab, 3, &pi, &mut rng)?;
+        let before = resident("VmRSS:");
+        (train(&mut model, &data, &options)?, resident("VmHWM:") - before)
     } else {
         let config = TransformerConfig { d_model, n_vocab, parallel_heads, ..Default::default() };
-        train(&mut Transformer::new(&config, &pi, &mut rng)?, &data, &options)?
+        let mut model = Transformer::new(&config, &pi, &mut rng)?;
+        let before = resident("VmRSS:");
+        (train(&mut model, &data, &options)?, resident("VmHWM:") - before)
     };
-    println!("{}", history.steps_per_second());
+    let state = 3 * size_of::<f32>() * history.adam.m.len();
+    println!("{grown} {state} {} {}", size_of_val(data.tokens()), history.steps_per_second());
     Ok(())
+}
+
+/// The process's memory now (`VmRSS:`, which also starts a new count of the peak) or at its peak (`VmHWM:`), in bytes.
+fn resident(which: &str) -> f64 {
+    if which == "VmRSS:" {
+        let _ = std::fs::write("/proc/self/clear_refs", "5");
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let found =
+        status.lines().find_map(|line| line.strip_prefix(which)).and_then(|rest| rest.split_whitespace().next());
+    found.and_then(|kb| kb.parse::<f64>().ok()).map_or(f64::NAN, |kb| kb * 1024.0)
 }

@@ -1,8 +1,10 @@
 //! Whole trainings against PyTorch's: tails of losses, and the quantities the notebook derives from the trained models.
 //!
-//! Tolerances are what float rounding leaves of agreement after thousands of Adam steps, measured (run with `--nocapture` to see
-//! the differences) and rounded up: both sides compute the same steps in a different order of summation. Losses agree to 1e-4 or
-//! better, but for cell 6, whose loss falls steeply near its end (2e-3 at one batch); attention maps, Gram matrices, distances and
+//! Both sides compute the same steps in a different order of summation, and thousands of Adam steps amplify what that rounds
+//! differently, by how much depends on the training: where a loss falls steeply, a late step of it has few digits. So the tests measure
+//! it: each training is repeated from weights moved by their last bit, and a loss may differ from PyTorch's by `RELATIVE`, plus
+//! `SPREAD` times what those repetitions differ by, plus the last bits of the float that the entropy is taken off (run with
+//! `--nocapture` to see all three). Attention maps, Gram matrices, distances and
 //! divergences to 1e-3. Position 2 (cells 6 and 7 read it) is never scored, and no exact gradient reaches its embedding. Autograd
 //! subtracts the mean of all logits, whose gradient cancels but for rounding noise of about 1e-9, and Adam amplifies noise to steps
 //! of full size: `P[2]` wanders. The circuit engine leaves it where it was, so what is read there is compared after a training
@@ -21,25 +23,63 @@ fn check(what: &str, ours: f64, expected: f64, relative: f64) {
     assert_close(what, ours, expected, relative);
 }
 
-/// Trains a run to its end; its tail agrees with PyTorch's to `relative`, its accuracy to a thousandth.
-fn trained(run: Run, reference: &Value, relative: f64) -> (Model, History) {
-    let Run { cell, name, mut model, data, options } = run;
+/// Losses agree with PyTorch's to this, relative, beside what rounding may do.
+const RELATIVE: f64 = 1e-4;
+/// Both sides round: each may be away from an exact training by what the repetitions show.
+const SPREAD: f64 = 3.0;
+/// Last bits of a float32 loss before the entropy is taken off, relative to it.
+const LAST_BITS: f64 = 4.0 * f32::EPSILON as f64;
+/// Repetitions from weights moved by their last bit.
+const REPETITIONS: u64 = 2;
+
+/// The losses that the references record: every 250th, the tail's mean and the original's tail.
+fn recorded(history: &History) -> Vec<f64> {
+    let every = history.loss.iter().skip(249).step_by(250).copied();
+    every.chain([history.tail_loss(), history.original_tail(100)]).collect()
+}
+
+/// Trains a run to its end; its losses agree with PyTorch's as far as rounding lets them, its accuracy to a thousandth.
+fn trained(mut run: Run, reference: &Value) -> (Model, History) {
+    let entropy = entropy(run.law());
+    let initial = run.model.params().to_flat();
+    let mut train_from = |weights: &[f32], engine: Option<Engine>| {
+        run.model.params_mut().set_flat(weights).unwrap();
+        run.model.train(&run.data, &TrainOptions { engine, ..run.options.clone() }).unwrap()
+    };
+    let moved: Vec<Vec<f64>> = (0..REPETITIONS)
+        .map(|seed| {
+            let mut rng = TorchRng::new(seed);
+            let mut bit = || if rng.uniform(0.0, 1.0) < 0.5 { -f32::EPSILON } else { f32::EPSILON };
+            let weights: Vec<f32> = initial.iter().map(|w| w * (1.0 + bit())).collect();
+            recorded(&train_from(&weights, None))
+        })
+        .collect();
+    let unmoved = train_from(&initial, None);
+    let spread = recorded(&unmoved).into_iter().enumerate();
+    let spread = spread.map(|(k, loss)| moved.iter().map(|moved| (moved[k] - loss).abs()).fold(0.0, f64::max));
+    let spread: Vec<f64> = spread.collect();
+    let history = if run.options.engine.is_some() { train_from(&initial, run.options.engine) } else { unmoved };
+
+    let Run { cell, name, model, .. } = run;
     let expected = &reference[format!("{name}.train")];
-    let history = model.train(&data, &options).unwrap();
     assert_eq!(history.loss.len() as u64, expected["steps"].as_u64().unwrap());
-    let what = format!("cell {cell}, {name}");
-    for (k, &loss) in floats(&expected["loss_every_250"]).iter().enumerate() {
-        check(&format!("{what}, loss {}", k * 250 + 249), history.loss[k * 250 + 249], loss, relative);
+    let number = |key: &str| expected[key].as_f64().unwrap();
+    let mut theirs = floats(&expected["loss_every_250"]);
+    theirs.extend([number("loss_tail100_mean"), number("original_tail")]);
+    let ours = recorded(&history);
+    assert_eq!(ours.len(), theirs.len());
+    for (k, ((ours, theirs), spread)) in ours.into_iter().zip(theirs).zip(spread).enumerate() {
+        let (difference, bits) = ((ours - theirs).abs(), LAST_BITS * (theirs + entropy));
+        let line = format!(
+            "cell {cell}, {name}, recorded loss {k}: {ours:.8e}, PyTorch {theirs:.8e}, difference {difference:.1e}, \
+             spread {spread:.1e}, last bits {bits:.1e}"
+        );
+        println!("{line}");
+        assert!(difference <= RELATIVE * theirs.abs() + SPREAD * spread + bits, "{line}");
     }
-    check(&format!("{what}, tail"), history.tail_loss(), expected["loss_tail100_mean"].as_f64().unwrap(), relative);
-    check(
-        &format!("{what}, original's tail"),
-        history.original_tail(100),
-        expected["original_tail"].as_f64().unwrap(),
-        relative,
-    );
-    let accuracy = expected["acc_tail100_mean"].as_f64().unwrap();
-    assert!((history.tail_accuracy() - accuracy).abs() < 1e-3, "{what}: accuracy {}", history.tail_accuracy());
+    let accuracy = number("acc_tail100_mean");
+    let ours = history.tail_accuracy();
+    assert!((ours - accuracy).abs() < 1e-3, "cell {cell}, {name}: accuracy {ours}, not {accuracy}");
     (model, history)
 }
 
@@ -62,7 +102,7 @@ fn cell_1() {
     let reference = reference(1);
     for run in runs(1) {
         check("random baseline", run.law().log_n_minus_entropy(), reference["random_baseline"].as_f64().unwrap(), 1e-7);
-        trained(run, &reference, 1e-3);
+        trained(run, &reference);
     }
 }
 
@@ -70,7 +110,7 @@ fn cell_1() {
 fn cell_2() {
     let reference = reference(2);
     for run in runs(2) {
-        trained(run, &reference, 1e-3);
+        trained(run, &reference);
     }
 }
 
@@ -78,7 +118,7 @@ fn cell_2() {
 fn cell_3() {
     let reference = reference(3);
     for run in runs(3) {
-        trained(run, &reference, 1e-3);
+        trained(run, &reference);
     }
 }
 
@@ -86,14 +126,14 @@ fn cell_3() {
 fn cell_4() {
     let reference = reference(4);
     for run in runs(4) {
-        trained(run, &reference, 1e-3);
+        trained(run, &reference);
     }
 }
 
 #[test]
 fn cell_5_with_the_published_loss() {
     let reference = reference(5);
-    let (model, history) = trained(runs(5).remove(0), &reference, 1e-3);
+    let (model, history) = trained(runs(5).remove(0), &reference);
     check("published loss", history.original_tail(100), 6.0839e-5, 5e-4);
     let model = model.transformer();
     for i in 0..3 {
@@ -106,8 +146,8 @@ fn cell_5_with_the_published_loss() {
 #[test]
 fn cell_6() {
     let reference = reference(6);
-    trained(runs(6).remove(0), &reference, 1e-2);
-    let model = trained(by_autograd(runs(6).remove(0)), &reference, 1e-3).0.transformer();
+    trained(runs(6).remove(0), &reference);
+    let model = trained(by_autograd(runs(6).remove(0)), &reference).0.transformer();
     let sequences = generate_each(model.law(), 1e-10).unwrap();
     let expected: Vec<u16> =
         reference["examples"]["first"].as_array().unwrap().iter().flat_map(floats).map(|t| t as u16).collect();
@@ -138,7 +178,7 @@ fn cell_7_with_the_published_losses() {
     let reference = reference(7);
     let mut runs = runs(7);
     let (full, low) = (runs.remove(1), runs.remove(0));
-    let (low, history) = trained(low, &reference, 1e-3);
+    let (low, history) = trained(low, &reference);
     check("published loss, low rank", history.original_tail(100), 0.0446970, 5e-5);
     let low = low.low_rank();
     assert_summary("gram of W_U", &reference["gram_U"], &values(&gram(&low.w_u()).unwrap()), 1e-3);
@@ -151,11 +191,11 @@ fn cell_7_with_the_published_losses() {
     let right = cosine.gather(1, &examples.select(1, 2).unsqueeze(1), false);
     assert_summary("cosine", &reference["cosine_right_token"], &values(&right.squeeze_dim(1)), 1e-3);
 
-    let (full, history) = trained(full, &reference, 1e-3);
+    let (full, history) = trained(full, &reference);
     check("published loss, Transformer", history.original_tail(100), 0.197888, 5e-5);
     let full = full.transformer();
     assert_summary("gram of W_U", &reference["t.gram_U"], &values(&gram(&full.w_u()).unwrap()), 1e-3);
-    let full = trained(by_autograd(common::runs(7).remove(1)), &reference, 1e-4).0.transformer();
+    let full = trained(by_autograd(common::runs(7).remove(1)), &reference).0.transformer();
     let outputs = full.forward_with_activations(&examples).unwrap().get("res_after_mlp_layer_0").unwrap();
     let a = outputs.select(1, 2).index_select(0, &contexts);
     assert_summary("gram of A", &reference["t.gram_A_original"], &values(&gram(&a).unwrap()), 2e-2);
@@ -194,7 +234,7 @@ fn cell_8() {
 #[test]
 fn cell_9() {
     let reference = reference(9);
-    let (model, _) = trained(runs(9).remove(0), &reference, 1e-3);
+    let (model, _) = trained(runs(9).remove(0), &reference);
     let model = model.low_rank();
     let (w_e, w_u) = (model.w_e(), model.w_u());
     let expected = |name: &str| reference[name].as_f64().unwrap();

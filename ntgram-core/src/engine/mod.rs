@@ -247,29 +247,24 @@ impl Trainer {
     ///
     /// # Errors
     /// An argument that does not fit the model; [`supports`] says which models are possible. Nothing was done then.
-    pub fn new(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<Self> {
-        check(problem, params, adam)?;
+    pub fn new(problem: &Problem, params: Vec<f32>, adam: Option<&AdamState>) -> Result<Self> {
+        check(problem, &params, adam)?;
         Self::with(problem, params, adam, Detected::best(), part_count(problem))
     }
 
     /// [`Trainer::new`] for a checked problem, on given instructions and with a given number of parts.
     fn with(
         problem: &Problem,
-        params: &[f32],
+        params: Vec<f32>,
         adam: Option<&AdamState>,
         level: Detected,
         n_parts: usize,
     ) -> Result<Self> {
-        let zeros;
-        let (start_m, start_v, steps) = match adam {
-            Some(state) => (&state.m[..], &state.v[..], state.steps),
-            None => {
-                zeros = vec![0.0; params.len()];
-                (&zeros[..], &zeros[..], 0)
-            }
-        };
+        let steps = adam.map_or(0, |state| state.steps);
         let threads = problem.threads.max(1);
         let law = (!problem.next_token).then_some(problem.law);
+        // Parameters, first and second moments; moments start at zero.
+        let lists = [Some(&params[..]), adam.map(|a| &a.m[..]), adam.map(|a| &a.v[..])];
         let (contexts, keys, parts, place, [shared, m, v], trained);
         match problem.model {
             Model::Transformer(config) => {
@@ -286,9 +281,9 @@ impl Trainer {
                     .into_iter()
                     .map(|r| Part::Transformer(Box::new(new(r))))
                     .collect::<Vec<_>>();
-                [shared, m, v] = [params, start_m, start_v].map(|list| {
+                [shared, m, v] = lists.map(|list| {
                     let mut packed = Buffer::new(layout.len);
-                    layout.pack(list, &mut packed);
+                    list.into_iter().for_each(|list| layout.pack(list, &mut packed));
                     packed
                 });
                 trained = layout.trained.clone();
@@ -298,11 +293,8 @@ impl Trainer {
                 let (n, d) = (config.n_vocab, config.d_model);
                 let shape = Shape { n, d, stride: layout::padded(d) };
                 let row = |a: usize, b: usize| (a + n * b) * d..(a + n * b + 1) * d;
-                let moves = |a, b| [start_m, start_v].iter().any(|x| x[row(a, b)].iter().any(|&x| x != 0.0));
-                (contexts, keys) =
-                    Contexts::new(problem.tokens, n, problem.batch_size, n_parts <= 1, threads, |a, b| {
-                        adam.is_some() && moves(a, b)
-                    });
+                let moves = |a, b| lists[1..].iter().flatten().any(|list| list[row(a, b)].iter().any(|&x| x != 0.0));
+                (contexts, keys) = Contexts::new(problem.tokens, n, problem.batch_size, n_parts <= 1, threads, moves);
                 parts = contexts
                     .split(&keys, n_parts, false)
                     .into_iter()
@@ -312,22 +304,24 @@ impl Trainer {
                             let (a, b) = (contexts.first[c] as usize, contexts.second[c] as usize);
                             for (i, at) in row(a, b).enumerate() {
                                 let place = part.place(local, i);
-                                (part.table[place], part.m[place], part.v[place]) =
-                                    (params[at], start_m[at], start_v[at]);
+                                for (to, list) in [&mut part.table, &mut part.m, &mut part.v].into_iter().zip(lists) {
+                                    to[place] = list.map_or(0.0, |list| list[at]);
+                                }
                             }
                         }
                         Part::LowRank(Box::new(part))
                     })
                     .collect();
-                [shared, m, v] = [params, start_m, start_v].map(|list| {
+                [shared, m, v] = lists.map(|list| {
                     let mut packed = Buffer::new(n * shape.stride);
-                    for (to, from) in packed.chunks_exact_mut(shape.stride).zip(list[n * n * d..].chunks_exact(d)) {
+                    let rows = list.map_or(&[][..], |list| &list[n * n * d..]);
+                    for (to, from) in packed.chunks_exact_mut(shape.stride).zip(rows.chunks_exact(d)) {
                         to[..d].copy_from_slice(from);
                     }
                     packed
                 });
                 trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
-                place = Place::LowRank { shape, initial: params.to_vec(), freeze_e: problem.freeze.freeze_e };
+                place = Place::LowRank { shape, initial: params, freeze_e: problem.freeze.freeze_e };
             }
         };
         let feed = Feed::new(keys, problem.shuffle, problem.batch_size, threads > parts.len());
@@ -371,20 +365,60 @@ impl Trainer {
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
-        Some((outcome, self.collect(&self.grad, |part| &part.d_table, 0.0)))
+        Some((outcome, self.collect(self.zeros(), &self.grad, |part| &part.d_table)))
     }
 
     /// The parameters, in the order of the model's parameter list.
     pub fn params(&self) -> Vec<f32> {
+        let initial = match &self.place {
+            Place::Transformer(_) => Vec::new(),
+            Place::LowRank { initial, .. } => initial.clone(),
+        };
         let shared = self.shared.params.read().expect("no worker panics");
-        self.collect(&shared, |part| &part.table, 1.0)
+        self.collect(initial, &shared, |part| &part.table)
     }
 
     /// Adam's state, to go on from.
+    #[cfg(test)]
     pub fn adam(&self) -> AdamState {
-        let m = self.collect(&self.m, |part| &part.m, 0.0);
-        let v = self.collect(&self.v, |part| &part.v, 0.0);
+        let m = self.collect(self.zeros(), &self.m, |part| &part.m);
+        let v = self.collect(self.zeros(), &self.v, |part| &part.v);
         AdamState { m, v, steps: self.steps }
+    }
+
+    /// The parameters and Adam's state at the end. What it reads is given back to the system as soon as it is read: a large table is never
+    /// there twice.
+    pub fn finish(mut self) -> (Vec<f32>, AdamState) {
+        self.release(|part| &mut part.d_table);
+        let zeros = self.zeros();
+        let initial = match &mut self.place {
+            Place::Transformer(_) => Vec::new(),
+            Place::LowRank { initial, .. } => std::mem::take(initial),
+        };
+        let shared = std::mem::replace(&mut *self.shared.params.write().expect("no worker panics"), Buffer::new(0));
+        let params = self.collect(initial, &shared, |part| &part.table);
+        self.release(|part| &mut part.table);
+        let m = self.collect(zeros.clone(), &self.m, |part| &part.m);
+        self.release(|part| &mut part.m);
+        let v = self.collect(zeros, &self.v, |part| &part.v);
+        (params, AdamState { m, v, steps: self.steps })
+    }
+
+    /// Frees one buffer of each low-rank part.
+    fn release(&self, buffer: impl Fn(&mut low_rank::Part) -> &mut Buffer) {
+        for part in &self.shared.parts {
+            if let Part::LowRank(part) = &mut locked(part).0 {
+                *buffer(part) = Buffer::new(0);
+            }
+        }
+    }
+
+    /// What [`Trainer::collect`] starts from where contexts that never occur have zeros.
+    fn zeros(&self) -> Vec<f32> {
+        match &self.place {
+            Place::Transformer(_) => Vec::new(),
+            Place::LowRank { initial, .. } => vec![0.0; initial.len()],
+        }
     }
 
     /// Runs all parts on the next batch and adds their gradients, in order, into `self.grad`; `None` when there is no batch left.
@@ -422,12 +456,11 @@ impl Trainer {
     }
 
     /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
-    /// occur are `unseen` times their initial values.
-    fn collect(&self, shared: &[f32], table: impl Fn(&low_rank::Part) -> &Buffer, unseen: f32) -> Vec<f32> {
+    /// occur are those of `list`.
+    fn collect(&self, mut list: Vec<f32>, shared: &[f32], table: impl Fn(&low_rank::Part) -> &Buffer) -> Vec<f32> {
         match &self.place {
             Place::Transformer(layout) => layout.unpack(shared),
-            Place::LowRank { shape: Shape { n, d, stride }, initial, .. } => {
-                let mut list: Vec<f32> = initial.iter().map(|x| x * unseen).collect();
+            Place::LowRank { shape: Shape { n, d, stride }, .. } => {
                 for part in &self.shared.parts {
                     let Part::LowRank(part) = &locked(part).0 else { continue };
                     for (local, c) in part.range.clone().enumerate() {

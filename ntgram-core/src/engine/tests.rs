@@ -270,7 +270,7 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
     };
     let order = TorchRng::new(seed).randperm(samples as u32);
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
-        let mut trainer = Trainer::with(&problem, &params, None, level, parts).unwrap();
+        let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
         // Two batches: what the first leaves behind must not show in the second, which is smaller.
         for range in [0..batch_size, batch_size..samples] {
             let before = trainer.params();
@@ -374,7 +374,7 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
         lr: 1e-2,
         threads: 1,
     };
-    let mut trainer = Trainer::new(&problem, &params, None).unwrap();
+    let mut trainer = Trainer::new(&problem, params.clone(), None).unwrap();
     let (mut p, mut m, mut v) = (params.iter().map(|&x| x as f64).collect::<Vec<_>>(), [0.0; 60], [0.0; 60]);
     for t in 1..=8 {
         let (_, grad) = trainer.loss_and_gradients().unwrap();
@@ -390,12 +390,11 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
         }
     }
     // Half the batches, then the others from the saved state.
-    let mut first = Trainer::new(&Problem { tokens: &tokens[..60], ..problem }, &params, None).unwrap();
+    let mut first = Trainer::new(&Problem { tokens: &tokens[..60], ..problem }, params.clone(), None).unwrap();
     while first.step().is_some() {}
     let state = first.adam();
     assert_eq!(state.steps, 4);
-    let mut second =
-        Trainer::new(&Problem { tokens: &tokens[60..], ..problem }, &first.params(), Some(&state)).unwrap();
+    let mut second = Trainer::new(&Problem { tokens: &tokens[60..], ..problem }, first.params(), Some(&state)).unwrap();
     while second.step().is_some() {}
     assert_eq!(second.params(), trainer.params());
     assert_eq!(second.adam(), trainer.adam());
@@ -423,7 +422,7 @@ fn threads_change_nothing() {
                 lr: 1e-2,
                 threads,
             };
-            let mut trainer = Trainer::with(&problem, &params, None, Detected::best(), 4).unwrap();
+            let mut trainer = Trainer::with(&problem, params.clone(), None, Detected::best(), 4).unwrap();
             let mut outcomes = Vec::new();
             while let Some(outcome) = trainer.step() {
                 outcomes.push(outcome);
@@ -456,7 +455,7 @@ fn extreme_logits_stay_finite() {
             lr: 1e-2,
             threads: 1,
         };
-        let mut trainer = Trainer::new(&problem, &params, None).unwrap();
+        let mut trainer = Trainer::new(&problem, params.clone(), None).unwrap();
         while let Some(outcome) = trainer.step() {
             assert!(outcome.loss.is_finite() && outcome.loss >= 0.0 && outcome.loss < 28.0, "{outcome:?}");
         }
@@ -480,12 +479,12 @@ fn what_does_not_fit_is_refused() {
         lr: 1e-2,
         threads: 1,
     };
-    assert!(Trainer::new(&good, &params, None).is_ok());
+    assert!(Trainer::new(&good, params.clone(), None).is_ok());
     let longer = LowRankConfig { context_window: 4, ..config.clone() };
     let bigram = LowRankConfig { order: 2, ..config.clone() };
     let state = AdamState { m: vec![0.0; 5], v: vec![0.0; 24], steps: 1 };
     let message = |problem: &Problem, params: &[f32], adam: Option<&AdamState>| {
-        Trainer::new(problem, params, adam).expect_err("refused").to_string()
+        Trainer::new(problem, params.to_vec(), adam).expect_err("refused").to_string()
     };
     for (bad, name) in [
         (Problem { model: Model::LowRank(&longer), ..good }, "model"),

@@ -32,7 +32,7 @@ pub(super) struct Autograd<'a> {
 }
 
 impl<'a> Autograd<'a> {
-    pub(super) fn new(model: &ModelMut, data: &'a Data, entropy: f64, adam: &Adam, options: &TrainOptions) -> Self {
+    pub(super) fn new(model: &ModelMut, data: &'a Data, entropy: f64, options: &TrainOptions) -> Self {
         let device = model.params().device();
         let freeze = model.frozen();
         let (mut frozen, mut shapes, mut trained, mut sizes) = (vec![], vec![], vec![], vec![]);
@@ -45,8 +45,15 @@ impl<'a> Autograd<'a> {
                 frozen.push(None);
                 sizes.push(spec.len() as i64);
                 trained.push(tensor.detach().reshape([-1]));
-                m.extend_from_slice(&adam.m[at..at + spec.len()]);
-                v.extend_from_slice(&adam.v[at..at + spec.len()]);
+                for (to, from) in [
+                    (&mut m, options.adam.as_ref().map(|adam| &adam.m)),
+                    (&mut v, options.adam.as_ref().map(|adam| &adam.v)),
+                ] {
+                    match from {
+                        Some(from) => to.extend_from_slice(&from[at..at + spec.len()]),
+                        None => to.resize(to.len() + spec.len(), 0.0),
+                    }
+                }
             }
             at += spec.len();
         }
@@ -63,7 +70,7 @@ impl<'a> Autograd<'a> {
             shapes,
             m: flat(&m),
             v: flat(&v),
-            steps_before: adam.steps,
+            steps_before: options.adam.as_ref().map_or(0, |adam| adam.steps),
             leaf,
             sizes,
         }

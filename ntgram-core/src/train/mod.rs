@@ -139,12 +139,12 @@ fn train_model(
     options: &TrainOptions,
     lot: Option<&AtomicUsize>,
 ) -> Result<History> {
-    let adam = check(&model, data, options)?;
+    check(&model, data, options)?;
     let engine = choose(&model, data, options)?;
     let steps = steps(data, options);
     let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
     let mut progress = Progress::new(options.progress, steps, lot);
-    let mut run = Run::new(engine, &model, data, &adam, options)?;
+    let mut run = Run::new(engine, &model, data, options)?;
     let mut snapshots = Taker::new(options.snapshots.as_ref(), model.params());
     let mut stopped = false;
     for k in 0..steps {
@@ -181,10 +181,10 @@ enum Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(engine: Engine, model: &ModelMut, data: &'a Data, adam: &Adam, options: &TrainOptions) -> Result<Self> {
+    fn new(engine: Engine, model: &ModelMut, data: &'a Data, options: &TrainOptions) -> Result<Self> {
         let entropy = entropy(model.law());
         Ok(match engine {
-            Engine::Autograd => Run::Autograd(Box::new(Autograd::new(model, data, entropy, adam, options))),
+            Engine::Autograd => Run::Autograd(Box::new(Autograd::new(model, data, entropy, options))),
             Engine::Circuit => {
                 let problem = Problem {
                     model: engine_model(model),
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
                         .threads
                         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
                 };
-                Run::Circuit(Box::new(Trainer::new(&problem, &model.params().to_flat(), options.adam.as_ref())?))
+                Run::Circuit(Box::new(Trainer::new(&problem, model.params().to_flat(), options.adam.as_ref())?))
             }
         })
     }
@@ -228,8 +228,9 @@ impl<'a> Run<'a> {
         match self {
             Run::Autograd(run) => Ok(run.finish(model, steps)),
             Run::Circuit(run) => {
-                model.params_mut().set_flat(&run.params())?;
-                Ok(run.adam())
+                let (params, adam) = run.finish();
+                model.params_mut().set_flat(&params)?;
+                Ok(adam)
             }
         }
     }
@@ -258,8 +259,8 @@ fn choose(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Engin
     }
 }
 
-/// Refuses what cannot be trained; returns the optimiser's state to start from.
-fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> {
+/// Refuses what cannot be trained.
+fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<()> {
     if !(options.lr.is_finite() && options.lr > 0.0) {
         return Err(Error::argument("lr", options.lr, "it must be a positive number, such as 1e-3"));
     }
@@ -292,12 +293,11 @@ fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Adam> 
     }
     let size: usize = specs.iter().map(|spec| spec.len()).sum();
     match &options.adam {
-        None => Ok(Adam { m: vec![0.0; size], v: vec![0.0; size], steps: 0 }),
-        Some(adam) if adam.m.len() == size && adam.v.len() == size => Ok(adam.clone()),
-        Some(adam) => {
+        Some(adam) if adam.m.len() != size || adam.v.len() != size => {
             let expected = format!("the model has {size} values: use a history of the same model");
             Err(Error::argument("adam", format!("a state of {} values", adam.m.len()), expected))
         }
+        _ => Ok(()),
     }
 }
 

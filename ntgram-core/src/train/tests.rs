@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
 use super::autograd::Autograd;
-use super::{Adam, Engine, History, Run, Snapshots, TrainOptions, Training, train, train_all};
+use super::{Engine, History, Run, Snapshots, TrainOptions, Training, train, train_all};
 use crate::data::{Data, generate_data};
 use crate::laws::{Law, power_unif_law};
 use crate::models::{Freeze, LowRank, ModelMut, Skips, Transformer, TransformerConfig};
@@ -26,13 +26,11 @@ fn quiet() -> TrainOptions {
 
 /// Asserts that both engines find the same loss, accuracy and gradients on the first batch.
 fn assert_same_step(model: ModelMut, data: &Data, options: &TrainOptions) {
-    let size = model.params().to_flat().len();
-    let adam = Adam { m: vec![0.0; size], v: vec![0.0; size], steps: 0 };
     let entropy = crate::laws::entropy(model.law());
-    let autograd = Autograd::new(&model, data, entropy, &adam, options);
+    let autograd = Autograd::new(&model, data, entropy, options);
     let in_float = autograd.loss_and_gradient(&model, 0);
     let in_double = autograd.in_double().loss_and_gradient(&model, 0);
-    let Ok(Run::Circuit(mut engine)) = Run::new(Engine::Circuit, &model, data, &adam, options) else {
+    let Ok(Run::Circuit(mut engine)) = Run::new(Engine::Circuit, &model, data, options) else {
         panic!("the engine takes this model")
     };
     let (outcome, ours) = engine.loss_and_gradients().unwrap();

@@ -72,6 +72,13 @@ impl Model {
         }
     }
 
+    pub fn params_mut(&mut self) -> &mut ntgram_core::models::Parameters {
+        match self {
+            Model::Transformer(model) => model.params_mut(),
+            Model::LowRank(model) => model.params_mut(),
+        }
+    }
+
     pub fn train(&mut self, data: &Data, options: &TrainOptions) -> Result<History> {
         match self {
             Model::Transformer(model) => train(model, data, options),
