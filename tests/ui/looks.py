@@ -66,7 +66,7 @@ def outputs_with_pictures(outputs):
         assert width and height, "a broken picture"
         shown = min(width, picture["room"])
         assert picture["page"] == pytest.approx([shown, height * shown / width], abs=1.5), picture
-        assert shown >= 0.5 * width, f"{width} wide and shrunk to {shown}"
+        assert shown >= 0.9 * width, f"{width} wide and shrunk to {shown}"
     return len({picture["place"] for picture in pictures})
 
 
