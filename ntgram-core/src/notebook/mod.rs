@@ -30,10 +30,10 @@ pub trait Show {
     /// It cannot be drawn or computed.
     fn shown(&self) -> Result<Shown>;
 
-    /// Shows it; the kernel calls this. An error is printed, and the cell goes on.
+    /// Shows it; the kernel calls this. An error leaves its message in the value's place, and the cell goes on.
     fn evcxr_display(&self) {
         if let Err(error) = show(self) {
-            eprintln!("{error}");
+            let _ = add(Shown::error(&error));
         }
     }
 }
