@@ -65,7 +65,7 @@ fn listen() {
 /// Which cell runs, counted from 1: evcxr loads a library `libcode_N` for each and keeps them all. (What a cell leaves in a variable,
 /// such as a boxed closure, may be called in a later one: this code cannot know its cell otherwise.) Where the libraries are not
 /// listed it is always 1, and a closure that was stopped once stays stopped.
-fn this_cell() -> u64 {
+pub(crate) fn this_cell() -> u64 {
     let loaded = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let number = |line: &str| line.rsplit_once("libcode_")?.1.split('.').next()?.parse::<u64>().ok();
     1 + loaded.lines().filter_map(number).max().unwrap_or(0)

@@ -42,6 +42,9 @@ fn summary(history: &History) -> String {
         short(history.tail_loss()),
         history.tail_accuracy(),
     );
+    if history.stopped {
+        text += "; stopped before its last batch";
+    }
     if let Some(last) = history.snapshots.last() {
         text += &format!("; {} snapshots to step {}", history.snapshots.len(), last.step);
     }
@@ -55,7 +58,7 @@ mod tests {
 
     fn history(loss: Vec<f64>) -> History {
         let (accuracy, adam) = (vec![0.5; loss.len()], Adam { m: vec![], v: vec![], steps: 0 });
-        History { loss, accuracy, engine: Engine::Circuit, seconds: 2.0, adam, snapshots: vec![] }
+        History { loss, accuracy, engine: Engine::Circuit, seconds: 2.0, adam, snapshots: vec![], stopped: false }
     }
 
     #[test]

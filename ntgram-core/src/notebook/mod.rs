@@ -19,6 +19,7 @@ pub use page::Page;
 pub use shown::Shown;
 
 use crate::error::{Error, Result};
+use crate::interrupt::this_cell;
 use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Slider};
 use crate::table::Table;
 
@@ -38,8 +39,8 @@ pub trait Show {
     }
 }
 
-/// What this cell has shown so far. The kernel compiles each cell to a library of its own, which has its own copy of this.
-static CELL: Mutex<Shown> = Mutex::new(Shown::nothing());
+/// A cell's number, and what it has shown so far.
+static CELL: Mutex<(u64, Shown)> = Mutex::new((0, Shown::nothing()));
 
 /// Shows a value in the running cell, below what the cell has shown before: figures as pictures, tables as HTML and as text, models,
 /// laws, histories and tensors in brief, everything else as `{:?}` prints it. It is seen when the cell has ended.
@@ -53,9 +54,12 @@ pub fn show<T: Show + ?Sized>(value: &T) -> Result<()> {
 /// Adds to what the cell shows.
 fn add(new: Shown) -> Result<()> {
     let mut cell = CELL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let all = std::mem::take(&mut *cell).then(new);
-    *cell = all;
-    cell.send()
+    let (number, before) = std::mem::take(&mut *cell);
+    let now = this_cell();
+    let all = if number == now { before.then(new) } else { new };
+    let sent = all.send();
+    *cell = (now, all);
+    sent
 }
 
 impl Show for Figure {

@@ -19,7 +19,13 @@ document.querySelectorAll(".ntgram-slider[data-frames]").forEach(function (root)
   const bar = make("div", `display:flex;align-items:center;gap:10px;max-width:${width}px;margin:4px 0`, root);
   bar.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys
   const range = make("input", "flex:1;min-width:80px;margin:0", bar);
-  const label = make("output", "min-width:9em;font-variant-numeric:tabular-nums;white-space:nowrap", bar);
+  const name = function (k) {
+    const place = `${k + 1} of ${frames.length}`;
+    return titles[k] ? `${titles[k]} (${place})` : place;
+  };
+  // as wide as the longest, so that the slider keeps its length
+  const widest = Math.max(...frames.map((_, k) => name(k).length));
+  const label = make("output", `min-width:${widest}ch;font-variant-numeric:tabular-nums;white-space:nowrap`, bar);
   const plain = "display:block;margin:0;padding:0;border:0;max-width:none;";
   const picture = make("div", `position:relative;width:${width}px;max-width:100%`, root);
   const below = make("img", plain + "width:100%;height:auto", picture);
@@ -32,8 +38,7 @@ document.querySelectorAll(".ntgram-slider[data-frames]").forEach(function (root)
   Object.assign(range, { type: "range", min: 0, max: frames.length - 1, step: 1, value: 0 });
   const show = function () {
     const k = Number(range.value);
-    const place = `${k + 1} of ${frames.length}`;
-    label.textContent = titles[k] ? `${titles[k]} (${place})` : place;
+    label.textContent = name(k);
     above.src = frames[k];
     above.alt = label.textContent;
     range.setAttribute("aria-label", "frame");

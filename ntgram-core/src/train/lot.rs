@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::progress::Pace;
-use super::{History, TrainOptions, check, choose, train_model};
+use super::{History, TrainOptions, check, choose, steps, train_model};
 use crate::data::Data;
 use crate::error::Result;
 use crate::models::ModelMut;
@@ -56,8 +56,7 @@ pub fn train_all(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
     }
     let count = trainings.len();
     let shown = trainings.first().is_some_and(|training| training.options.progress);
-    let steps = |training: &Training| training.options.max_batches.unwrap_or(usize::MAX).min(training.data.num_batch());
-    let total = trainings.iter().map(steps).sum();
+    let total = trainings.iter().map(|training| steps(training.data, &training.options)).sum();
     let (done, done_steps) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let places: Vec<Mutex<Option<Result<History>>>> = (0..count).map(|_| Mutex::new(None)).collect();
     let jobs = Mutex::new(trainings.into_iter().zip(&places));
@@ -93,14 +92,14 @@ fn report((done, count): (&AtomicUsize, usize), (done_steps, total): (&AtomicUsi
     let started = Instant::now();
     let mut pace = Pace::new(total);
     loop {
-        let (finished, steps) = (done.load(Ordering::Relaxed), done_steps.load(Ordering::Relaxed));
+        let (finished, made) = (done.load(Ordering::Relaxed), done_steps.load(Ordering::Relaxed));
         let elapsed = started.elapsed();
         if finished == count {
             let seconds = elapsed.as_secs_f64();
-            println!("{count} trainings in {seconds:.1} s, {:.0} it/s", steps as f64 / seconds.max(1e-9));
+            println!("{count} trainings in {seconds:.1} s, {:.0} it/s", made as f64 / seconds.max(1e-9));
             return;
         }
-        if let Some(place) = pace.due(elapsed, steps) {
+        if let Some(place) = pace.due(elapsed, made) {
             println!("{finished} of {count} trainings, {:.0} it/s, {:.0} s left", place.rate, place.left);
         }
         std::thread::sleep(Duration::from_millis(10));
