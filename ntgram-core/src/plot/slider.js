@@ -17,8 +17,8 @@ document.querySelectorAll(".ntgram-slider[data-frames]").forEach(function (root)
   root.textContent = "";
 
   const bar = make("div", `display:flex;align-items:center;gap:10px;max-width:${width}px;margin:4px 0`, root);
-  bar.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys
   const range = make("input", "flex:1;min-width:80px;margin:0", bar);
+  range.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take the arrow keys; it looks at the target alone
   const name = function (k) {
     const place = `${k + 1} of ${frames.length}`;
     return titles[k] ? `${titles[k]} (${place})` : place;
