@@ -141,7 +141,7 @@ class Lab:
         """Types a cell at the notebook's end and runs it; returns its number among the code cells."""
         number = len(self.cells()) - 1
         self.page.locator(".jp-Notebook .jp-CodeCell .cm-content").last.click()
-        self.page.keyboard.insert_text(code)
+        self.page.keyboard.insert_text(code.strip())
         self.page.keyboard.press("Shift+Enter")
         return number
 
