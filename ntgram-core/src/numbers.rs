@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn very_small_and_very_large_numbers_get_exponents_all_together() {
-        assert_eq!(aligned(&[0.0446969961, 6.0839e-5, 0.0], 6, Small::Exact), ["4.46970e-2", "6.08390e-5", "0"]);
+        assert_eq!(aligned(&[0.0446969961, 6.0839e-5, 0.0], 6, Small::Exact), ["4.4697e-2", "6.0839e-5", "0"]);
         assert_eq!(aligned(&[1.0, 2.5e7], 6, Small::Exact), ["1.0e0", "2.5e7"]);
     }
 

@@ -120,7 +120,7 @@ mod tests {
             |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
         // 28 entries of 2
         let fields: Vec<&str> = line("unemb.weight").split_whitespace().collect();
-        assert_eq!(fields, ["unemb.weight", "[7,", "4]", "10.583", "frozen"]);
+        assert_eq!(fields, ["unemb.weight", "[7,", "4]", "10.5830", "frozen"]);
         assert!(
             line("attn_seq.0.0.in_proj_weight").contains("[12, 4]") && line("word_emb.weight").ends_with("trained")
         );
@@ -129,7 +129,7 @@ mod tests {
             "{text}"
         );
         let html = model.shown().unwrap().html();
-        assert!(html.contains(">unemb.weight<") && html.contains(">10.583<"), "{html}");
+        assert!(html.contains(">unemb.weight<") && html.contains(">10.5830<"), "{html}");
     }
 
     #[test]

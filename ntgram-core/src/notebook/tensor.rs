@@ -172,11 +172,7 @@ mod tests {
     #[test]
     fn a_small_matrix_shows_all_its_values_in_line() {
         let matrix = Tensor::from_slice(&[1.0f32, -0.25, 1e-9, 12.5]).view([2, 2]);
-        assert_eq!(
-            text(&matrix),
-            "Tensor [2, 2], Float\n        0         1\n0  1.0000   -0.2500\n1  0.0000   12.5000"
-                .replace("   12", "   12")
-        );
+        assert_eq!(text(&matrix), "Tensor [2, 2], Float\n      0      1\n0  1.00  -0.25\n1  0.00  12.50");
     }
 
     #[test]

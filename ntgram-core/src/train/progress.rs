@@ -12,11 +12,13 @@ pub(super) struct Pace {
     total: usize,
     next: Duration,
     lines_left: u32,
+    /// Time and steps at the last line.
+    last: (Duration, usize),
 }
 
 /// Where the work is.
 pub(super) struct Place {
-    /// Steps per second so far.
+    /// Steps per second since the last line.
     pub(super) rate: f64,
     /// Seconds left, if it goes on like that.
     pub(super) left: f64,
@@ -24,20 +26,21 @@ pub(super) struct Place {
 
 impl Pace {
     pub(super) fn new(total: usize) -> Self {
-        Self { total, next: PAUSE, lines_left: LINES - 1 }
+        Self { total, next: PAUSE, lines_left: LINES - 1, last: (Duration::ZERO, 0) }
     }
 
     /// Says where the work is if a line is due, `elapsed` after its start with `done` steps done.
     pub(super) fn due(&mut self, elapsed: Duration, done: usize) -> Option<Place> {
-        if elapsed < self.next || self.lines_left == 0 || done == 0 || done >= self.total {
+        if elapsed < self.next || self.lines_left == 0 || done <= self.last.1 || done >= self.total {
             return None;
         }
-        let rate = done as f64 / elapsed.as_secs_f64();
+        let rate = (done - self.last.1) as f64 / (elapsed - self.last.0).as_secs_f64();
         let left = (self.total - done) as f64 / rate;
+        self.last = (elapsed, done);
         self.lines_left -= 1;
         // the rest of the lines over the rest of the time
-        self.next =
-            elapsed + PAUSE.max(Duration::try_from_secs_f64(left / f64::from(self.lines_left + 1)).unwrap_or(PAUSE));
+        let pause = Duration::try_from_secs_f64(left / f64::from(self.lines_left + 1)).unwrap_or(Duration::MAX);
+        self.next = elapsed.saturating_add(pause.max(PAUSE));
         Some(Place { rate, left })
     }
 }
