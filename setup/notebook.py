@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from jinja2 import DictLoader
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -18,6 +19,16 @@ from nbconvert import HTMLExporter
 KERNEL = "ntgram"
 START_SECONDS = 900  # without a warm build folder the kernel starts all the same; its first cell then takes minutes
 CELL_SECONDS = 1800
+# nbconvert shows what JupyterLab folds.
+PAGE = """{% extends "lab/index.html.j2" %}
+{% block codecell %}
+{%- if cell.metadata.get("jupyter", {}).get("source_hidden") -%}
+<details><summary style="margin: 0 0 8px 88px; cursor: pointer">Solution</summary>{{ super() }}</details>
+{%- else -%}
+{{ super() }}
+{%- endif -%}
+{% endblock codecell %}
+"""
 
 
 class Progress(NotebookClient):
@@ -116,8 +127,9 @@ def results(notebook):
 
 
 def write_page(notebook, path):
-    """Writes a notebook with its outputs as an HTML page."""
-    path.write_text(HTMLExporter().from_notebook_node(notebook)[0], encoding="utf-8")
+    """Writes a notebook with its outputs as an HTML page, where folded cells unfold too."""
+    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.html.j2": PAGE})], template_file="page.html.j2")
+    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
 
 
 def main():

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import nbformat
 import pytest
 from playwright.sync_api import sync_playwright
 
@@ -60,6 +61,27 @@ def server(copies, screenshots, tmp_path_factory):
 def name(request):
     """Each notebook's name."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def committed(name):
+    """That notebook as it is committed."""
+    return nbformat.read(REPOSITORY / f"notebooks/{name}.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="session")
+def folded(committed):
+    """The places of its folded cells."""
+    return [k for k, cell in enumerate(committed.cells) if cell.metadata.get("jupyter", {}).get("source_hidden")]
+
+
+@pytest.fixture(scope="session")
+def pictures(committed):
+    """How many pictures each of its code cells has."""
+    cells = [cell.outputs for cell in committed.cells if cell.cell_type == "code"]
+    counts = [sum("image/png" in output.get("data", {}) for output in outputs) for outputs in cells]
+    assert sum(counts), "a notebook without pictures"
+    return counts
 
 
 @pytest.fixture(scope="session")

@@ -2,21 +2,15 @@
 
 import base64
 
-import nbformat
 import pytest
-from conftest import REPOSITORY
 from lab import errors
-from looks import OVERFLOWS, check_text, move_slider, outputs_with_pictures
+from looks import OVERFLOWS, check_text, figures, move_slider
 
 
 @pytest.fixture(scope="session")
-def cells(lab, name):
-    """Each code cell's number, its place on the page, and how many pictures are committed for it."""
-    notebook = nbformat.read(REPOSITORY / f"notebooks/{name}.ipynb", as_version=4)
-    committed = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
-    pictures = [sum("image/png" in out.get("data", {}) for out in outputs) for outputs in committed]
-    assert sum(pictures), "a notebook without pictures?"
-    return [(number, cell["index"], count) for number, (cell, count) in enumerate(zip(lab.cells(), pictures, strict=True))]
+def cells(lab):
+    """Each code cell's number and its place on the page."""
+    return [(number, cell["index"]) for number, cell in enumerate(lab.cells())]
 
 
 def test_every_cell_ran_without_an_error(lab):
@@ -25,17 +19,28 @@ def test_every_cell_ran_without_an_error(lab):
     assert [cell["source"] for cell in lab.cells() if cell["source"].strip() and not cell["count"]] == []
 
 
-def test_every_figure_is_there_in_its_real_size(lab, cells, name, screenshots):
-    for number, index, pictures in cells:
+def test_folded_cells_unfold(lab, folded):
+    """Solutions: neither code nor output is seen before one asks for them. The tests below look at all of it."""
+    for index in folded:
+        cell = lab.cell(index)
+        assert not cell.locator(".cm-content, .jp-OutputArea-output").filter(visible=True).count(), f"cell {index} is open"
+    lab.menu("View", "Expand All Code")
+    lab.menu("View", "Expand All Outputs")
+    for index in folded:
+        assert lab.cell(index).locator(".cm-content").is_visible(), f"cell {index} stays folded"
+
+
+def test_every_figure_is_there_in_its_real_size(lab, cells, pictures, name, screenshots):
+    for (number, index), expected in zip(cells, pictures, strict=True):
         outputs = lab.outputs(index)
-        assert outputs_with_pictures(outputs) == pictures, f"cell {number}"
+        assert figures(outputs) == expected, f"cell {number}"
         for k, picture in enumerate(outputs.locator("img:visible").all()):
             _, file = picture.get_attribute("src").split("base64,")
             (screenshots / f"{name}-cell{number:02}-{k}.png").write_bytes(base64.b64decode(file))
 
 
 def test_sliders_change_the_picture(lab, cells, name, screenshots):
-    for number, index, _ in cells:
+    for number, index in cells:
         for k, slider in enumerate(lab.outputs(index).locator("input[type=range]").all()):
             move_slider(slider, screenshots / f"{name}-cell{number:02}-slider{k}.png")
 
@@ -45,7 +50,7 @@ def test_text_reads(lab, cells, name, screenshots, theme):
     lab.menu("Settings", "Theme", f"JupyterLab {theme}")
     lab.page.wait_for_selector(f'body[data-jp-theme-name="JupyterLab {theme}"]', state="attached")
     lab.screenshots(screenshots, f"{name}-{theme.lower()}")
-    for number, index, _ in cells:
+    for number, index in cells:
         check_text(lab.outputs(index))
         assert lab.cell(index).locator(".cm-scroller").evaluate_all(OVERFLOWS) == [], f"the code of cell {number}"
 

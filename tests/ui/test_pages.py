@@ -3,43 +3,56 @@
 import nbformat
 import notebook as runner
 import pytest
-from conftest import REPOSITORY
-from looks import OUTPUT, check_text, move_slider, outputs_with_pictures
+from looks import OUTPUT, check_text, figures, move_slider
 
 
 @pytest.fixture(scope="session", params=["executed", "committed"])
-def exported(request, name, browser, copies, screenshots):
-    """A page and the notebook it was made of: the one that the browser has run and saved, and the committed one."""
-    folder = REPOSITORY / "notebooks"
-    if request.param == "executed":
-        request.getfixturevalue("lab").save()
-        folder = copies
-    notebook = nbformat.read(folder / f"{name}.ipynb", as_version=4)
+def notebook(request, name, committed):
+    """The notebook that the browser has run and saved, and the committed one."""
+    if request.param == "committed":
+        return request.param, committed
+    request.getfixturevalue("lab").save()
+    notebook = nbformat.read(request.getfixturevalue("copies") / f"{name}.ipynb", as_version=4)
     runner.keep_one_picture(notebook)
-    file = screenshots / f"{name}-{request.param}.html"
+    return request.param, notebook
+
+
+@pytest.fixture(scope="session")
+def page(notebook, name, browser, screenshots):
+    """Its page."""
+    which, notebook = notebook
+    file = screenshots / f"{name}-{which}.html"
     runner.write_page(notebook, file)
     with browser.new_context(viewport={"width": 1280, "height": 900}, device_scale_factor=2, offline=True) as context:
         page = context.new_page()
         page.goto(file.as_uri())
         page.screenshot(path=file.with_suffix(".png"), full_page=True, scale="css")
-        yield page, notebook
+        yield page
 
 
-def test_every_figure_is_on_the_page(exported):
-    page, notebook = exported
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    pictures = sum("image/png" in output.get("data", {}) for output in outputs)
-    assert outputs_with_pictures(page.locator(OUTPUT)) == pictures > 0
+def test_folded_cells_unfold(page, folded):
+    """The tests below look at all of it."""
+    details = page.locator("details:has(> summary)").all()
+    assert len(details) == len(folded)
+    for cell in details:
+        code = cell.locator(".highlight").first
+        assert not code.is_visible()
+        cell.locator("> summary").click()
+        assert code.is_visible()
 
 
-def test_sliders_work_without_a_kernel(exported, name, screenshots):
-    page, notebook = exported
+def test_every_figure_is_on_the_page(page, pictures):
+    assert figures(page.locator(OUTPUT)) == sum(pictures)
+
+
+def test_sliders_work_without_a_kernel(page, notebook, name, screenshots):
+    which, notebook = notebook
+    outputs = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     sliders = page.locator("input[type=range]").all()
-
+    assert len(sliders) == sum(data.get("text/html", "").count('class="ntgram-slider"') for data in outputs)
     for k, slider in enumerate(sliders):
-        move_slider(slider, screenshots / f"{name}-page-slider{k}.png")
+        move_slider(slider, screenshots / f"{name}-{which}-slider{k}.png")
 
 
-def test_text_reads(exported):
-    page, _ = exported
+def test_text_reads(page):
     check_text(page.locator(OUTPUT))
