@@ -13,7 +13,8 @@ from looks import OVERFLOWS, check_text, move_slider, outputs_with_pictures
 def cells(lab, name):
     """Each code cell's number, its place on the page, and how many pictures are committed for it."""
     notebook = nbformat.read(REPOSITORY / f"notebooks/{name}.ipynb", as_version=4)
-    committed = [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    folded = [cell for cell in notebook.cells if cell.metadata.get("jupyter", {}).get("outputs_hidden")]  # not on the page
+    committed = [[] if cell in folded else cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
     pictures = [sum("image/png" in out.get("data", {}) for out in outputs) for outputs in committed]
     assert sum(pictures), "a notebook without pictures?"
     return [(number, cell["index"], count) for number, (cell, count) in enumerate(zip(lab.cells(), pictures, strict=True))]

@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// own, in order around the colour wheel.
 ///
 /// Settings are checked when the figure is drawn.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Plane {
     tips: Vec<(f64, f64)>,
     labels: Labels,
@@ -142,8 +142,8 @@ impl Plane {
         let side = px(match columns {
             1 => 400.0,
             2 => 300.0,
-            3 => 250.0,
-            _ => 200.0,
+            3 => 200.0,
+            _ => 125.0,
         });
         (side, side)
     }
