@@ -7,7 +7,7 @@
 #   BENCH=--quick         options for the benchmark
 
 PYTHON   ?= python3
-NOTEBOOK ?= notebooks/experiments.ipynb
+NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
 
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
 SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
@@ -16,9 +16,9 @@ PEERS     := $(INSTALLED:python/bin=peers/bin)
 
 .PHONY: run test test-ui lab refresh bench setup uninstall
 
-# Executes the notebook; ends with the paths of the executed copy and its HTML page.
+# Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
-	@"$(INSTALLED)/python" setup/notebook.py $(NOTEBOOK) --to results
+	@for notebook in $(NOTEBOOK); do "$(INSTALLED)/python" setup/notebook.py $$notebook --to results || exit 1; done
 
 # Everything that must hold before a change lands.
 test: setup
@@ -27,7 +27,9 @@ test: setup
 	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
 	$(IN) cargo test --workspace --locked
 	@"$(INSTALLED)/python" setup/notebook.py notebooks/experiments.ipynb --to results
-	NTGRAM_EXECUTED=results/experiments.ipynb "$(INSTALLED)/python" -m pytest tests --ignore tests/ui
+	@"$(INSTALLED)/python" setup/notebook.py notebooks/superposition.ipynb --to results
+	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
+	  "$(INSTALLED)/python" -m pytest tests --ignore tests/ui
 
 # The notebooks in JupyterLab in a browser; installs Chromium (Debian's package) and Playwright for it. Screenshots: results/ui.
 test-ui: setup
@@ -44,9 +46,9 @@ bench: setup
 	$(IN) cargo build --locked --examples
 	@$(IN) "$(PEERS)/python" bench/bench.py $(BENCH)
 
-# Executes the notebook and rewrites it in place: its committed outputs.
+# Executes the notebooks and rewrites them in place: their committed outputs.
 refresh: setup
-	@"$(INSTALLED)/python" setup/notebook.py $(NOTEBOOK) --in-place
+	@for notebook in $(NOTEBOOK); do "$(INSTALLED)/python" setup/notebook.py $$notebook --in-place || exit 1; done
 
 setup:
 	@$(SETUP)

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::interp::{Attribution, Method};
-use crate::plot::{BarChart, Heatmap};
+use crate::plot::{BarChart, Color, Heatmap, Plane};
 
 /// A heatmap of a matrix, rows downwards, both axes labelled by index.
 ///
@@ -28,6 +28,48 @@ pub fn heatmap(matrix: &Tensor) -> Result<Heatmap> {
 /// Not a matrix, or an empty one.
 pub fn diverging_heatmap(matrix: &Tensor, title: &str) -> Result<Heatmap> {
     Ok(heatmap(matrix)?.diverging().title(title))
+}
+
+/// The rows of `vectors (N, 2)` as arrows in the plane, labelled by index, each in a hue of its own.
+///
+/// # Errors
+/// Not a matrix of two columns, or one with entries that are not finite.
+pub fn plane(vectors: &Tensor, title: &str) -> Result<Plane> {
+    let (xs, ys) = coordinates("vectors", vectors)?;
+    Ok(Plane::new(&xs, &ys)?.title(title))
+}
+
+impl Plane {
+    /// The rows of `points (M, 2)` as dots behind the arrows, each in the hue of the arrow that `arrows[i]` names: contexts in the colour
+    /// of their next token.
+    ///
+    /// # Errors
+    /// Not a matrix of two columns, or not one of the arrows for each row.
+    pub fn points(mut self, points: &Tensor, arrows: &[i64]) -> Result<Self> {
+        let (xs, ys) = coordinates("points", points)?;
+        let count = self.len();
+        if arrows.len() != xs.len() || arrows.iter().any(|&arrow| arrow < 0 || arrow >= count as i64) {
+            let expected = format!("it must name one of the {count} arrows for each of the {} points", xs.len());
+            return Err(Error::argument("arrows", format!("{} numbers", arrows.len()), expected));
+        }
+        for arrow in 0..count {
+            let own = |values: &[f64]| -> Vec<f64> {
+                values.iter().zip(arrows).filter(|(_, a)| **a == arrow as i64).map(|(v, _)| *v).collect()
+            };
+            self = self.dots(&own(&xs), &own(&ys), Color::hue(arrow, count));
+        }
+        Ok(self)
+    }
+}
+
+/// Both columns of a matrix.
+fn coordinates(argument: &'static str, matrix: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    let [_, 2] = matrix.size()[..] else {
+        let value = format!("of shape {:?}", matrix.size());
+        return Err(Error::argument(argument, value, "it must have two columns"));
+    };
+    let column = |k: i64| Vec::<f64>::try_from(matrix.detach().to_kind(Kind::Double).select(1, k).contiguous());
+    Ok((column(0)?, column(1)?))
 }
 
 /// An attention map in [0, 1]: rows the query (position 2), columns the first token (position 1), as the notebook labels them.

@@ -1,5 +1,5 @@
 //! What a trained model does: attention maps, direct logit attribution, the unembedding's basis, QK and OV circuits, closed-form
-//! optima, subspaces. Everything returns numbers; [`figures`](crate::figures) draws them.
+//! optima, subspaces, superposition. Everything returns numbers; [`figures`](crate::figures) draws them.
 
 mod attention;
 mod attribution;
@@ -7,6 +7,7 @@ mod basis;
 mod circuits;
 mod linear;
 mod optimum;
+mod superposition;
 
 pub use crate::models::divergence;
 pub use attention::{attention_map, exact_attention_map};
@@ -15,3 +16,4 @@ pub use basis::{UnembeddingBasis, new_computation_basis};
 pub use circuits::{Svd, full_ov_circuit, full_qk_circuit, gather_w_o, ov_circuit, qk_circuit};
 pub use linear::{cosine_similarity, gram, projector, projector_distance, rank_d_part, svd, svdvals};
 pub use optimum::{least_squares_fit, second_order_optimum};
+pub use superposition::{Superposition, superposition};

@@ -20,7 +20,7 @@ pub use shown::Shown;
 
 use crate::error::{Error, Result};
 use crate::interrupt::this_cell;
-use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Slider};
+use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Plane, Slider};
 use crate::table::Table;
 
 /// What shows itself in a notebook: the value of a cell's last expression, if it has no semicolon.
@@ -79,7 +79,7 @@ macro_rules! show_as_figure {
         }
     )*};
 }
-show_as_figure!(Panel, Heatmap, LinePlot, BarChart);
+show_as_figure!(Panel, Heatmap, LinePlot, BarChart, Plane);
 
 impl Show for Slider {
     fn shown(&self) -> Result<Shown> {
@@ -108,7 +108,7 @@ macro_rules! debug_shows {
         }
     )*};
 }
-debug_shows!(Figure, Panel, Heatmap, LinePlot, BarChart, Slider, Table, Page, Shown);
+debug_shows!(Figure, Panel, Heatmap, LinePlot, BarChart, Plane, Slider, Table, Page, Shown);
 
 /// The value's text, or its type's name where it has none. In a cell it is shown as well.
 fn debug(name: &str, value: &dyn Show) -> String {

@@ -43,6 +43,29 @@ impl Color {
     pub(super) const PALETTE: [Color; 8] =
         [Color::Blue, Color::Orange, Color::Green, Color::Purple, Color::Red, Color::Sky, Color::Brown, Color::Grey];
 
+    /// Hue `k` of `count` at equal distances around the colour wheel, all equally light and strong (Oklab), from red on: for many things
+    /// in a circle, or more than there are names. Neighbours are told apart less well than the named colours are.
+    pub fn hue(k: usize, count: usize) -> Self {
+        let turn = std::f64::consts::TAU * ((k % count.max(1)) as f64 / count.max(1) as f64 + 0.08);
+        let (lightness, chroma) = (0.66, 0.145);
+        let (a, b) = (chroma * turn.cos(), chroma * turn.sin());
+        // Oklab to linear sRGB: Ottosson 2020, "A perceptual color space for image processing"
+        let l = (lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b).powi(3);
+        let m = (lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b).powi(3);
+        let s = (lightness - 0.089_484_177_5 * a - 1.291_485_548 * b).powi(3);
+        let linear = [
+            4.076_741_662_1 * l - 3.307_711_591_3 * m + 0.230_969_929_2 * s,
+            -1.268_438_004_6 * l + 2.609_757_401_1 * m - 0.341_319_396_5 * s,
+            -0.004_196_086_3 * l - 0.703_418_614_7 * m + 1.707_614_701 * s,
+        ];
+        let [r, g, b] = linear.map(|v: f64| {
+            let v = v.clamp(0.0, 1.0);
+            let v = if v <= 0.003_130_8 { 12.92 * v } else { 1.055 * v.powf(1.0 / 2.4) - 0.055 };
+            (255.0 * v).round() as u8
+        });
+        Color::Rgb(r, g, b)
+    }
+
     // Blue, orange, green, purple and sky are those of Okabe and Ito, "Color Universal Design" (2008).
     pub(super) fn rgb(self) -> Rgb {
         match self {
@@ -138,6 +161,20 @@ mod tests {
     fn values_outside_get_the_end_colours() {
         assert_eq!(sequential(-3.0), sequential(0.0));
         assert_eq!(diverging(f64::INFINITY), diverging(1.0));
+    }
+
+    #[test]
+    fn hues_differ_and_are_about_equally_light() {
+        for count in 1..=20 {
+            let hues: Vec<Rgb> = (0..count).map(|k| Color::hue(k, count).rgb()).collect();
+            for (k, hue) in hues.iter().enumerate() {
+                assert!(!hues[..k].contains(hue), "{k} of {count}");
+                assert!((0.18..0.42).contains(&luminance(*hue)), "{hue:?}");
+            }
+        }
+        assert_eq!(Color::hue(7, 5), Color::hue(2, 5));
+        let (r, g, b) = Color::hue(0, 10).rgb();
+        assert!(r > g && r > b, "{r} {g} {b}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::canvas::{Canvas, Rect, SCALE, px};
 use super::colors::WHITE;
 use super::font::Font;
 use super::panel::{Captions, Margins, Slot, text_height, write_lines};
-use super::{BarChart, Heatmap, LinePlot, png};
+use super::{BarChart, Heatmap, LinePlot, Plane, png};
 use crate::error::{Error, Result, write_whole};
 
 /// One plot of a [`Figure`].
@@ -18,6 +18,8 @@ pub enum Panel {
     Line(LinePlot),
     /// Bars.
     Bars(BarChart),
+    /// Vectors in the plane.
+    Plane(Plane),
 }
 
 impl From<Heatmap> for Panel {
@@ -38,6 +40,12 @@ impl From<BarChart> for Panel {
     }
 }
 
+impl From<Plane> for Panel {
+    fn from(plot: Plane) -> Self {
+        Self::Plane(plot)
+    }
+}
+
 impl Panel {
     /// A figure of this panel alone.
     pub fn figure(self) -> Figure {
@@ -50,6 +58,7 @@ impl Panel {
             Panel::Heatmap(plot) => plot.title("").into(),
             Panel::Line(plot) => plot.title("").into(),
             Panel::Bars(plot) => plot.title("").into(),
+            Panel::Plane(plot) => plot.title("").into(),
         }
     }
 
@@ -58,6 +67,7 @@ impl Panel {
             Panel::Heatmap(plot) => plot.captions(),
             Panel::Line(plot) => plot.captions(),
             Panel::Bars(plot) => plot.captions(),
+            Panel::Plane(plot) => plot.captions(),
         }
     }
 
@@ -66,6 +76,7 @@ impl Panel {
             Panel::Heatmap(plot) => plot.check(),
             Panel::Line(plot) => plot.check(),
             Panel::Bars(plot) => plot.check(),
+            Panel::Plane(plot) => plot.check(),
         }
     }
 
@@ -73,6 +84,7 @@ impl Panel {
     fn free_size(&self, font: &Font, columns: usize) -> (f64, f64) {
         match (self, columns) {
             (Panel::Heatmap(plot), _) => plot.free_size(font, columns),
+            (Panel::Plane(plot), _) => plot.free_size(columns),
             (_, 1) => (px(580.0), px(340.0)),
             (_, 2) => (px(410.0), px(280.0)),
             (_, 3) => (px(200.0), px(165.0)),
@@ -86,6 +98,7 @@ impl Panel {
             Panel::Heatmap(plot) => plot.ticks(font, size, columns),
             Panel::Line(plot) => plot.ticks(font, size),
             Panel::Bars(plot) => plot.ticks(font, size),
+            Panel::Plane(plot) => plot.ticks(font, size),
         };
         self.captions().margins(font, size, ticks)
     }
@@ -95,6 +108,7 @@ impl Panel {
             Panel::Heatmap(plot) => plot.draw(canvas, slot, columns),
             Panel::Line(plot) => plot.draw(canvas, slot),
             Panel::Bars(plot) => plot.draw(canvas, slot),
+            Panel::Plane(plot) => plot.draw(canvas, slot),
         }
     }
 }
@@ -143,6 +157,12 @@ impl From<LinePlot> for Figure {
 
 impl From<BarChart> for Figure {
     fn from(plot: BarChart) -> Self {
+        plot.figure()
+    }
+}
+
+impl From<Plane> for Figure {
+    fn from(plot: Plane) -> Self {
         plot.figure()
     }
 }

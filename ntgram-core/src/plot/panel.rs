@@ -166,7 +166,8 @@ impl Labels {
         }
     }
 
-    fn text(&self, index: usize) -> String {
+    /// The label of one of them.
+    pub(super) fn text(&self, index: usize) -> String {
         let given = self.marked.get(&index).or_else(|| self.all.as_ref().and_then(|all| all.get(index)));
         given.cloned().unwrap_or_else(|| index.to_string())
     }

@@ -73,6 +73,7 @@ fn pictures_have_two_pixels_for_each_css_pixel() {
         line().figure(),
         Heatmap::new(&ramp(3, 4), 3, 4).unwrap().figure(),
         BarChart::new(&[1.0, -2.0]).unwrap().figure(),
+        Plane::new(&[1.0, -0.2, 0.0], &[0.1, 3.0, 0.0]).unwrap().polygon().title("W_U").figure(),
         Figure::grid(2, vec![line().into(), line().into(), line().into()]).title("All"),
         line().figure().with_size(501, 333),
     ];
@@ -82,7 +83,7 @@ fn pictures_have_two_pixels_for_each_css_pixel() {
         assert_eq!((picture.width, picture.height), (2 * width as usize, 2 * height as usize));
         assert!(picture.has_white_edges());
     }
-    assert_eq!(figures[4].size().unwrap(), (501, 333));
+    assert_eq!(figures[5].size().unwrap(), (501, 333));
 }
 
 #[test]
@@ -236,12 +237,21 @@ fn documents_are_well_formed_and_hold_their_texts() {
     let heatmap = Heatmap::new(&ramp(60, 60), 60, 60).unwrap().title("W_U W_Uᵀ < α & \"‖x‖²\"").x_label("Position 1");
     let line = LinePlot::new().line("a<b", &[1.0, 2.0]).hline("log N − H", 1.5, Color::Red);
     let bars = BarChart::new(&[1.0, 2.0]).unwrap().labels(&["R&D", "Ŵ"]);
-    let figure = Figure::grid(2, vec![heatmap.into(), line.into(), bars.into()]).title("Everything");
+    let plane = Plane::new(&[1.0, 2.0, 0.0], &[2.0, 0.0, 0.0]).unwrap().labels(&["to&", "x", "o"]).polygon();
+    let plane = plane.dots(&[0.5], &[-0.5], Color::Blue);
+    let figure = Figure::grid(2, vec![heatmap.into(), line.into(), bars.into(), plane.into()]).title("Everything");
     let svg = figure.to_svg().unwrap();
     check_document(&svg);
-    for text in
-        ["W_U W_Uᵀ &lt; α &amp; &quot;‖x‖²&quot;", "Position 1", "a&lt;b", "log N − H", "R&amp;D", "Ŵ", "Everything"]
-    {
+    for text in [
+        "W_U W_Uᵀ &lt; α &amp; &quot;‖x‖²&quot;",
+        "Position 1",
+        "a&lt;b",
+        "log N − H",
+        "R&amp;D",
+        "Ŵ",
+        "to&amp;",
+        "Everything",
+    ] {
         assert!(svg.contains(text), "{text}");
     }
     let (width, height) = figure.size().unwrap();
@@ -286,6 +296,7 @@ fn wrong_arguments_are_named() {
     let heatmap = || Heatmap::new(&ramp(2, 3), 2, 3).unwrap();
     let line = || LinePlot::new().line("loss", &[1.0, 2.0]);
     let bars = || BarChart::new(&[1.0, 2.0]).unwrap();
+    let vectors = || Plane::new(&[1.0, 2.0], &[1.0, -1.0]).unwrap();
     let drawn = |panel: Panel| panel.figure().to_png().map(drop);
     let cases: Vec<(&str, Result<()>)> = vec![
         ("rows", Heatmap::new(&[], 0, 3).map(drop)),
@@ -312,6 +323,15 @@ fn wrong_arguments_are_named() {
         ("values", BarChart::new(&[f64::NAN]).map(drop)),
         ("labels", drawn(bars().labels(&["a"]).into())),
         ("y_range", drawn(bars().y_range(1.0, f64::INFINITY).into())),
+        ("xs", Plane::new(&[], &[]).map(drop)),
+        ("xs", Plane::new(&[f64::NAN], &[0.0]).map(drop)),
+        ("ys", Plane::new(&[1.0], &[f64::INFINITY]).map(drop)),
+        ("ys", Plane::new(&[1.0], &[]).map(drop)),
+        ("ys", drawn(vectors().dots(&[1.0, 2.0], &[1.0], Color::Red).into())),
+        ("labels", drawn(vectors().labels(&["a"]).into())),
+        ("labels", drawn(vectors().label(2, "a").into())),
+        ("colors", drawn(vectors().colors(&[Color::Red]).into())),
+        ("reach", drawn(vectors().reach(0.0).into())),
         ("panels", Figure::grid(2, vec![]).to_png().map(drop)),
         ("columns", Figure::grid(0, vec![line().into()]).to_svg().map(drop)),
         ("size", line().figure().with_size(0, 100).to_png().map(drop)),
@@ -334,4 +354,48 @@ fn the_least_size_that_an_error_names_is_enough() {
     let &[_, _, width, height] = &numbers[..] else { panic!("{message}") };
     let picture = Picture::of(&figure.with_size(width, height));
     assert_eq!((picture.width, picture.height), (2 * width as usize, 2 * height as usize));
+}
+
+#[test]
+fn arrows_start_in_the_middle_and_have_their_colours() {
+    // along the axes, and so far that the heads end where they must
+    let colors = [Color::Red, Color::Blue, Color::Green, Color::Purple];
+    let (xs, ys) = ([3.0, 0.0, -3.0, 0.0], [0.0, 1.5, 0.0, -1.5]);
+    let plane = || Plane::new(&xs, &ys).unwrap().reach(4.0).colors(&colors);
+    let picture = Picture::of(&plane().figure());
+    let places = |color: Color| -> Vec<(usize, usize)> {
+        let all = (0..picture.height).flat_map(|y| (0..picture.width).map(move |x| (x, y)));
+        all.filter(|&(x, y)| picture.at(x, y) == color.rgb()).collect()
+    };
+    // (left, top, right, bottom) of each arrow
+    let extents = colors.map(|color| {
+        let all = places(color);
+        assert!(all.len() > 200, "{color:?}");
+        let (xs, ys) = (all.iter().map(|p| p.0 as f64), all.iter().map(|p| p.1 as f64));
+        let (left, right) = (xs.clone().fold(f64::MAX, f64::min), xs.fold(0.0, f64::max));
+        (left, ys.clone().fold(f64::MAX, f64::min), right, ys.fold(0.0, f64::max))
+    });
+    let [red, blue, green, purple] = extents;
+    // 400 CSS pixels for 8 units: 100 device pixels a unit
+    let middle = ((blue.0 + blue.2) / 2.0, (red.1 + red.3) / 2.0);
+    for (got, expected) in [
+        (red.2, middle.0 + 300.0),
+        (green.0, middle.0 - 300.0),
+        (blue.1, middle.1 - 150.0),
+        (purple.3, middle.1 + 150.0),
+        (red.0, middle.0),
+        (green.2, middle.0),
+        ((green.1 + green.3) / 2.0, middle.1),
+    ] {
+        // a tip's last pixels are too narrow to be covered in full
+        assert!((got - expected).abs() <= 7.0, "{got} {expected} {extents:?}");
+    }
+    assert_eq!(plane().corners(), [2, 3, 0, 1]);
+    // more than the axes show
+    let far = Plane::new(&[1e300, 1.0], &[0.0, 1.0]).unwrap();
+    for plane in [far.clone(), far.reach(2.0), plane().reach(0.5).polygon().dots(&[9.0], &[9.0], Color::Black)] {
+        let figure = plane.figure();
+        assert!(Picture::of(&figure).has_white_edges());
+        check_document(&figure.to_svg().unwrap());
+    }
 }
