@@ -18,6 +18,7 @@ use std::sync::Mutex;
 pub use page::Page;
 pub use shown::Shown;
 
+use crate::cell;
 use crate::error::{Error, Result};
 use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Slider};
 use crate::table::Table;
@@ -38,8 +39,8 @@ pub trait Show {
     }
 }
 
-/// What this cell has shown so far. The kernel compiles each cell to a library of its own, which has its own copy of this.
-static CELL: Mutex<Shown> = Mutex::new(Shown::nothing());
+/// A cell's number and what it has shown so far. All cells share this: another number means a new cell, which has shown nothing.
+static CELL: Mutex<(u64, Shown)> = Mutex::new((0, Shown::nothing()));
 
 /// Shows a value in the running cell, below what the cell has shown before: figures as pictures, tables as HTML and as text, models,
 /// laws, histories and tensors in brief, everything else as `{:?}` prints it. It is seen when the cell has ended.
@@ -53,9 +54,11 @@ pub fn show<T: Show + ?Sized>(value: &T) -> Result<()> {
 /// Adds to what the cell shows.
 fn add(new: Shown) -> Result<()> {
     let mut cell = CELL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let all = std::mem::take(&mut *cell).then(new);
-    *cell = all;
-    cell.send()
+    let (number, before) = std::mem::take(&mut *cell);
+    let running = cell::number();
+    let all = if number == running { before.then(new) } else { new };
+    *cell = (running, all);
+    cell.1.send()
 }
 
 impl Show for Figure {
@@ -90,9 +93,6 @@ impl Show for Shown {
     }
 }
 
-/// evcxr sets this variable for the process that runs cells, and for no other.
-const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
-
 /// What is made to be seen is seen by `{:?}` too, in a cell: a last expression that uses up a variable, such as
 /// `Page::new().figure(figure)`, does not compile with the kernel's call of `evcxr_display`, and the kernel prints it with `{:?}` instead.
 macro_rules! debug_shows {
@@ -111,8 +111,7 @@ fn debug(name: &str, value: &dyn Show) -> String {
     let text = match value.shown() {
         Ok(new) => {
             let text = new.text();
-            let in_cell = std::env::var_os(RUNS_CELLS).is_some();
-            match if in_cell { add(new) } else { Ok(()) } {
+            match if cell::in_notebook() { add(new) } else { Ok(()) } {
                 Ok(()) => text,
                 Err(error) => error.to_string(),
             }
