@@ -137,6 +137,18 @@ def test_cargo_sees_no_crate_but_the_cell(start):
     assert locked.count("[[package]]") == 1
 
 
+def test_types_and_completion_know_the_core_and_tch(start):
+    running = start()
+    running.run(f"{CELL_0}\nlet mut rng = TorchRng::new(1);")
+    running.run("let pi = last_position_law(&[5, 5], 5, 0.0, 0.9, &mut rng)?;")
+    running.run("let model = LowRank::new(2, 5, 3, &pi, &mut rng)?;\nlet w_u = model.w_u();")
+    for code, expected in [("model.w_", "w_u()"), ("w_u.logsumex", "logsumexp(")]:
+        request = running.client.complete(code)
+        while (reply := running.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
+            pass
+        assert any(match.startswith(expected) for match in reply["content"]["matches"])
+
+
 def test_another_crate_has_the_version_that_is_locked(start):
     running = start()
     running.run(f':dep itoa = "1"\n{CELL_0}')

@@ -47,8 +47,9 @@ pub fn interrupted() -> bool {
     in_this_cell
 }
 
-/// Starts, once, a thread that waits for the signal. A thread and not a signal handler, since it reads a file.
-fn listen() {
+/// Starts, once, a thread that waits for the signal. A thread and not a signal handler, since it reads a file. Before that the button
+/// has no effect, so what takes long calls this first.
+pub(crate) fn listen() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
         if !cell::in_notebook() {
