@@ -1,10 +1,11 @@
-# make run | test | test-ui | lab | refresh | bench | uninstall; environment.md says what is installed where.
+# make run | test | test-ui | lab | refresh | bench | latency | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
 #   LAB=--no-browser      options for JupyterLab
 #   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
+#   LATENCY=--rounds=5    options for the measurement of latency
 
 PYTHON   ?= python3
 NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
@@ -14,7 +15,7 @@ SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
-.PHONY: run test test-ui lab refresh bench setup uninstall
+.PHONY: run test test-ui lab refresh bench latency setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -45,6 +46,10 @@ bench: setup
 	@$(SETUP) peers
 	$(IN) cargo build --locked --examples
 	@$(IN) "$(PEERS)/python" bench/bench.py $(BENCH)
+
+# How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
+latency: setup
+	@"$(INSTALLED)/python" bench/latency.py $(LATENCY)
 
 # Executes the notebooks and rewrites them in place: their committed outputs.
 refresh: setup

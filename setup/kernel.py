@@ -30,6 +30,9 @@ import time
 from pathlib import Path
 
 MACOS = sys.platform == "darwin"
+# How the core is compiled: as a library that all cells of a kernel load, with one copy of its statics. It must then know
+# which cell runs (ntgram-core/src/cell.rs), and does on Linux only; elsewhere each cell has a copy of it.
+CORE = "rlib" if MACOS else "dylib"
 LIBRARY_PATH = "DYLD_LIBRARY_PATH" if MACOS else "LD_LIBRARY_PATH"
 # Settings of the compilers: cargo builds anew when one changes, so a kernel gets those that the set-up had.
 TOOLS = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "AR",
@@ -61,6 +64,22 @@ def links_with_lld(env):
     """Whether evcxr will add lld to the compiler's flags: it prefers mold, whose use changes no flag, then lld."""
     path = env.get("PATH", "")
     return not MACOS and not shutil.which("mold", path=path) and bool(shutil.which("lld", path=path))
+
+
+def rustflags(env):
+    """The flags that evcxr compiles with: with others, cargo would take what the set-up has built for something else."""
+    return "-Cprefer-dynamic" + (" -Clink-arg=-fuse-ld=lld" if links_with_lld(env) else "")
+
+
+def host(env):
+    """The compiler's name for this platform, such as `x86_64-unknown-linux-gnu`."""
+    return re.search(r"host: (\S+)", rustc_says(env, "-vV"))[1]
+
+
+def build_core(cargo, host):
+    """The command that compiles the core for cells; `bin/cargo` has the same."""
+    return [cargo, "rustc", "--package", "ntgram-core", "--lib", "--crate-type", CORE,
+            "--target", host, "--manifest-path", "../anchor/Cargo.toml"]  # fmt: skip
 
 
 def rustc_says(env, *question):
@@ -104,8 +123,47 @@ def copy_build(source, target):
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("ctx-"):  # what cells left behind
                 copy_build(entry.path, copy)
+        elif entry.is_symlink():
+            os.symlink(os.readlink(entry.path), copy)
         elif not (shared(entry.path) and linked(entry.path, copy)):
             shutil.copy2(entry.path, copy)
+
+
+def write_workspace(folder, settings, host, clone):
+    """Writes a build folder's manifests: `cell` is evcxr's, `anchor` keeps the core and its locked versions meanwhile, and
+    `apart` is the cell without the core, for `bin/cargo`. `clone`: the repository whose core it is, or None."""
+    package = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
+    dependencies = "\n[dependencies]\n"
+    if clone:
+        lock = (clone / "Cargo.lock").read_text()
+        if not (folder / "locked").exists() or (folder / "locked").read_text() != lock:
+            write(folder / "Cargo.lock", lock)
+            write(folder / "locked", lock)
+        dependencies += f"ntgram-core = {{ path = {json.dumps(str(clone / 'ntgram-core'))} }}\n"
+    if clone or not (folder / "anchor/Cargo.toml").exists():
+        write(folder / "anchor/Cargo.toml", package.format("anchor") + dependencies)
+    write(folder / "anchor/src/lib.rs", "")
+    write(folder / "Cargo.toml", settings["workspace"])
+    cell = package.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'
+    write(folder / "cell/Cargo.toml", cell)
+    write(folder / "cell/src/lib.rs", "")
+    write(folder / "apart/Cargo.toml", settings["workspace"].replace('["cell", "anchor"]', '["cell"]'))
+    write(folder / "apart/cell/Cargo.toml", cell)
+    if not (folder / "apart/cell/src").is_symlink():
+        (folder / "apart/cell/src").symlink_to("../../cell/src")
+    write(folder / ".cargo/config.toml", f"[target.{host}.tch]  # in the place of torch-sys' build script\n"
+          f"rustc-link-search = [{json.dumps('native=' + settings['tch'])}]\nrustc-link-lib = [\"tch\"]\n")  # fmt: skip
+
+
+def write(path, text):
+    """Writes a whole file or nothing; a file that holds `text` already keeps its time stamp."""
+    path = Path(path)
+    if path.exists() and path.read_text() == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    part.replace(path)
 
 
 def shared(path):
@@ -113,6 +171,8 @@ def shared(path):
     parts = Path(path).parts
     if "incremental" in parts:  # rustc never changes these, it links and replaces them itself
         return not path.endswith(".lock")
+    if path.endswith("/libntgram_core.so"):  # linkers write a new file and leave an old one to those who use it
+        return True
     compiled = not {"deps", "build", ".fingerprint"}.isdisjoint(parts)
     return compiled and not any(name in part for part in parts[-4:] for name in OWN)
 
@@ -266,6 +326,31 @@ def running_cell(kernel):
     return None
 
 
+def stand_in_for_cargo(env, settings, folder):
+    """Has evcxr call the programs in `bin`, which see to it that a cell is compiled against a core that is built already."""
+    found = rustc_says(env, "--print", "sysroot", "--print", "target-libdir").splitlines()
+    if len(found) != 2:
+        sys.exit("ntgram: no Rust compiler is found (rustc in PATH); see environment.md in the repository")
+    sysroot, standard_library = found
+    for name in ("cargo", "rustc"):  # the toolchain's own: rustup's would look it up at each call
+        own = Path(sysroot, "bin", name)
+        env[f"NTGRAM_{name.upper()}"] = str(own) if own.exists() else shutil.which(name, path=env["PATH"])
+    env["NTGRAM_PYTHON"] = sys.executable
+    env["NTGRAM_RUSTUP"] = shutil.which("rustup", path=env["PATH"]) or "false"
+    env["NTGRAM_RUSTFLAGS"] = rustflags(env)
+    env["NTGRAM_FOLDER"], env["NTGRAM_TCH"], env["NTGRAM_HOST"] = str(folder), settings["tch"], host(env)
+    core = folder / "cell/target" / env["NTGRAM_HOST"] / "debug"
+    env["NTGRAM_CRATE_TYPE"], env["NTGRAM_CORE"] = CORE, str(core / ("libntgram_core." + ("rlib" if MACOS else "so")))
+    # Where a cell's library finds the core, tch's C++ code and Rust's standard library: evcxr moves it out of the folder
+    # that the paths in it count from.
+    env[LIBRARY_PATH] += "".join(os.pathsep + str(path) for path in (core, settings["tch"], standard_library))
+    own = Path(__file__).with_name("bin")
+    env["PATH"] = os.pathsep.join([str(own), env["PATH"]])
+    # The analysis takes the cargo in this folder's `bin` for rustup's; `bin/cargo` puts the true one back.
+    env["NTGRAM_CARGO_HOME"] = env.get("CARGO_HOME") or str(Path.home() / ".cargo")
+    env["CARGO_HOME"] = str(own.parent)
+
+
 def main(connection_file):
     settings = json.loads(Path(__file__).with_name("settings.json").read_text())
     if not Path(settings["evcxr"]).exists() or not Path(settings["libtorch"]).exists():
@@ -279,7 +364,8 @@ def main(connection_file):
     leave_behind(lambda: clean_up_after(kernel, server, folder), lock, in_group=False)
     leave_behind(lambda: kill_cell_at_second_interrupt(kernel), lock, in_group=True)
 
-    warm = warm_folder(settings, env, clone_above(Path.cwd().resolve()))
+    clone = clone_above(Path.cwd().resolve())
+    warm = warm_folder(settings, env, clone)
     source = next((path for path in [warm, *relatives(warm)] if (path / "Cargo.lock").exists()), None)
     if source is None:
         print("ntgram: no dependencies are built for this Rust compiler: the first cell will build them (minutes). "
@@ -289,13 +375,10 @@ def main(connection_file):
             copy_build(source, folder)
 
     env["EVCXR_TMPDIR"] = str(folder / "cell")
-    # evcxr moves a cell's library out of the folder that its relative path to Rust's standard library counts from.
-    env[LIBRARY_PATH] += os.pathsep + rustc_says(env, "--print", "target-libdir")
+    stand_in_for_cargo(env, settings, folder)
+    write_workspace(folder, settings, env["NTGRAM_HOST"], clone)
     # No start-up files of the user's evcxr, and no update of the user's own Rust kernel by ours.
     env["EVCXR_CONFIG_DIR"] = env["JUPYTER_PATH"] = str(folder)
-    # evcxr replaces these flags when it compiles; only its code analysis sees them, and then leaves out dependencies
-    # that ntgram-core's Cargo.toml hides from it: half the time and memory of a kernel's start.
-    env["RUSTFLAGS"] = "--cfg ntgram_outline"
     os.execve(settings["evcxr"], [settings["evcxr"], "--control_file", connection_file], env)
 
 

@@ -21,12 +21,14 @@ import zipfile
 from pathlib import Path
 
 import kernel
+from kernel import write
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ntgram")
 PYTHON = CACHE / "python/bin/python"
 EVCXR = "0.22.0"
 TORCH = "2.13.0"  # the libtorch that tch 0.26 is written for
+TCH = "0.26.0"
 # What libtorch_cpu.so of that wheel links on Linux, although it computes on the CPU.
 CUDA_STUBS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]
 MACOS = kernel.MACOS
@@ -55,6 +57,7 @@ def main(arguments):
     install_evcxr(settings)
     install_libtorch(settings, cuda)
     install_library_sources()
+    install_tch(settings)
     warm_up(settings)
     install_kernel_spec(settings)
 
@@ -173,6 +176,8 @@ def settings_for(cuda):
         "cache": str(CACHE),
         "evcxr": str(CACHE / f"evcxr-{EVCXR}/bin/evcxr_jupyter"),
         "libtorch": str(libtorch),
+        "tch": str(CACHE / f"tch-{TCH}-{kernel.digest(str(libtorch))}"),
+        "workspace": (REPOSITORY / "setup/kernel.toml").read_text(),
         "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
         "tools": {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
     }
@@ -269,6 +274,38 @@ def install_library_sources():
         print("    could not be added: cells will need a type at each `let` until `rustup component add rust-src` works")
 
 
+def install_tch(settings):
+    """Compiles tch's C++ code as a shared library. torch-sys' own build makes an archive of it, which would be linked into
+    the core and leave nothing for the cells, whose code calls it too."""
+    library = Path(settings["tch"], "libtch.dylib" if MACOS else "libtch.so")
+    title = f"tch {TCH}'s C++ code"
+    if library.exists():
+        return say(title, "already there")
+    say(title, f"{library} (2 minutes)")
+    env = kernel.environment(settings, os.environ)
+    listed = subprocess.run(["cargo", "metadata", "--format-version=1", "--locked"], env=env, cwd=REPOSITORY,
+                            stdout=subprocess.PIPE, text=True, check=True).stdout  # fmt: skip
+    packages = json.loads(listed)["packages"]
+    (manifest,) = (p["manifest_path"] for p in packages if (p["name"], p["version"]) == ("torch-sys", TCH))
+    torch = Path(settings["libtorch"])
+    part = library.parent.with_name(library.parent.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    compiler = [*os.environ.get("CXX", "c++").split(), "-O2", "-fPIC", "-w", "-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=1",
+                *os.environ.get("CXXFLAGS", "").split()]  # fmt: skip
+    include = [f"-I{torch}/include", f"-I{torch}/include/torch/csrc/api/include"]
+    sources = [Path(manifest).parent / "libtch" / name for name in ("torch_api.cpp", "torch_api_generated.cpp")]
+    objects = [part / f"{source.stem}.o" for source in sources]
+    compiled = [subprocess.Popen([*compiler, *include, "-c", source, "-o", into]) for source, into in zip(sources, objects)]
+    if any([process.wait() for process in compiled]):  # noqa: C419: waits for all
+        sys.exit("ntgram: tch's C++ code does not compile; the reason stands above")
+    gpu = [] if MACOS or not (torch / "lib/libtorch_cuda.so").exists() else ["-Wl,--no-as-needed", "-ltorch_cuda"]
+    run(*compiler, "-shared", "-o", part / library.name, *objects, f"-L{torch}/lib", *gpu, "-ltorch_cpu", "-lc10", env=env)
+    for leftover in objects:
+        leftover.unlink()
+    shutil.rmtree(library.parent, ignore_errors=True)
+    part.rename(library.parent)
+
+
 def warm_up(settings):
     """Builds what cells need before the first one asks for it; cargo itself knows what is done already."""
     env = kernel.environment(settings, os.environ)
@@ -281,28 +318,14 @@ def warm_up(settings):
             shutil.rmtree(part, ignore_errors=True)
             kernel.copy_build(kernel.relatives(warm)[0], part)
             part.rename(warm)
-        core = json.dumps(str(REPOSITORY / "ntgram-core"))
-        dependency = f"\n[dependencies]\nntgram-core = {{ path = {core} }}\n"
-        lock = (REPOSITORY / "Cargo.lock").read_text()
-        if not (warm / "locked").exists() or (warm / "locked").read_text() != lock:
-            write(warm / "Cargo.lock", lock)
-            write(warm / "locked", lock)
+        host = kernel.host(env)
+        kernel.write_workspace(warm, settings, host, REPOSITORY)
         write(warm / "made-for.json", json.dumps({"rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}))
-        write(warm / "Cargo.toml", (REPOSITORY / "setup/kernel.toml").read_text())
-        write(warm / "anchor/Cargo.toml", '[package]\nname = "anchor"\nversion = "1.0.0"\nedition = "2024"\n' + dependency)
-        write(warm / "anchor/src/lib.rs", "")
-        write(warm / "cell/Cargo.toml", '[package]\nname = "ctx"\nversion = "1.0.0"\nedition = "2024"\n'
-              '\n[lib]\ncrate-type = ["cdylib"]\n' + dependency)  # fmt: skip
-        write(warm / "cell/src/lib.rs", "")
-        host = re.search(r"host: (\S+)", kernel.rustc_says(env, "-vV"))[1]
-        # evcxr's own flags: with others, cargo would take everything built here for something else.
-        env["RUSTFLAGS"] = "-Cprefer-dynamic" + (" -Clink-arg=-fuse-ld=lld" if kernel.links_with_lld(env) else "")
+        env["RUSTFLAGS"] = kernel.rustflags(env)
         env["CARGO_TARGET_DIR"] = env["CARGO_BUILD_BUILD_DIR"] = "target"
         # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
         run("cargo", "fetch", "--quiet", env=env, cwd=warm / "cell")
-        run("cargo", "build", "--package", "ctx", "--target", host, env=env, cwd=warm / "cell")
-        # When a cell does not compile, evcxr asks `cargo check` why.
-        run("cargo", "check", "--package", "ctx", "--target", host, env=env, cwd=warm / "cell")
+        run(*kernel.build_core("cargo", host), env=env, cwd=warm / "cell")
 
 
 def remove_old_builds(env, current):
@@ -334,6 +357,9 @@ def install_kernel_spec(settings):
     write(folder / "kernel.json", json.dumps(spec, indent=1))
     write(folder / "settings.json", json.dumps(settings, indent=1))
     write(folder / "kernel.py", (REPOSITORY / "setup/kernel.py").read_text())
+    for program in (REPOSITORY / "setup/bin").iterdir():
+        write(folder / "bin" / program.name, program.read_text())
+        (folder / "bin" / program.name).chmod(0o755)
 
 
 def uninstall():
@@ -342,7 +368,7 @@ def uninstall():
         if folder.exists():
             shutil.rmtree(folder)
             print(f"ntgram: removed {folder}")
-    ours = ["python", "peers", "evcxr-*", "libtorch-*", "warm", "kernels", "target"]
+    ours = ["python", "peers", "evcxr-*", "libtorch-*", "tch-*", "warm", "kernels", "target"]
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")
@@ -376,17 +402,6 @@ def run(*command, env=None, cwd=None):
         sys.exit(f"ntgram: this failed: {' '.join(command)}\n"
                  "        The reason stands above. Once it is mended, the same `make` goes on from here "
                  "(environment.md, \"When something fails\").")  # fmt: skip
-
-
-def write(path, text):
-    """Writes a whole file or nothing; a file that holds `text` already keeps its time stamp."""
-    path = Path(path)
-    if path.exists() and path.read_text() == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    part.replace(path)
 
 
 if __name__ == "__main__":

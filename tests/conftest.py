@@ -8,7 +8,7 @@ import pytest
 from jupyter_client.manager import KernelManager
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY / "setup"))
+sys.path[:0] = [str(REPOSITORY / "setup"), str(REPOSITORY / "setup/bin")]
 
 import setup  # noqa: E402
 

@@ -1,16 +1,23 @@
 """The kernel through Jupyter's protocol: private build folders, several kernels at once, the stop button, what is left when
 a kernel ends."""
 
+import json
 import os
 import queue
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import kernel
+import nbformat
+import outline
 import pytest
 from conftest import KERNELS, REPOSITORY, Kernel, wait_until
 
@@ -45,6 +52,22 @@ def test_a_copy_shares_only_what_no_kernel_rewrites(tmp_path):
     assert set(copies) == set(files)
     assert {name for name, about in copies.items() if about.st_nlink > 1} == set(files[:4])
     assert {about.st_mtime for about in copies.values()} == {1}, "cargo compares times"
+
+
+def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
+    needs = {"ctx": ["ntgram-core", "added"], "ntgram-core": ["tch", "polars"], "tch": ["torch-sys", "zip"],
+             "torch-sys": ["libc", "cc"], "polars": ["libc"], "added": ["libc"], "zip": [], "libc": [], "cc": []}  # fmt: skip
+    nodes = [
+        {"id": f"{name}#1", "dependencies": [f"{n}#1" for n in on], "deps": [{"name": n, "pkg": f"{n}#1"} for n in on]}
+        for name, on in needs.items()
+    ]
+    packages = [{"id": f"{name}#1", "name": name} for name in needs]
+    listed = {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": ["ctx#1"]}
+    outlined = outline.outline(json.loads(json.dumps(listed)))
+    assert {p["name"] for p in outlined["packages"]} == {"ctx", "ntgram-core", "added", "tch", "torch-sys", "libc"}
+    left = {node["id"][:-2]: [d["name"] for d in node["deps"]] for node in outlined["resolve"]["nodes"]}
+    assert left == {"ctx": ["ntgram-core", "added"], "ntgram-core": ["tch"], "tch": ["torch-sys"], "torch-sys": [],
+                    "added": ["libc"], "libc": []}  # fmt: skip
 
 
 def test_settings_that_would_rebuild_everything_are_kept_out():
@@ -100,6 +123,75 @@ def test_a_kernel_ends_with_its_server():
     server.kill()
     server.wait()
     assert wait_until(lambda: not group_members(int(pid)) and not Path(folder).exists())
+
+
+# ---- how cells are compiled
+
+
+def test_cargo_sees_no_crate_but_the_cell(start):
+    """Reading the core's crates for every cell is what made cells slow."""
+    running = start()
+    running.run(CELL_0)
+    assert running.run('Tensor::from_slice(&[1f32, 2.0]).sum(Kind::Float).double_value(&[])') == "3.0"
+    locked = (running.folder / "apart/Cargo.lock").read_text()
+    assert locked.count("[[package]]") == 1
+
+
+def test_types_and_completion_know_the_core_and_tch(start):
+    running = start()
+    running.run(f"{CELL_0}\nlet mut rng = TorchRng::new(1);")
+    running.run("let pi = last_position_law(&[5, 5], 5, 0.0, 0.9, &mut rng)?;")
+    running.run("let model = LowRank::new(2, 5, 3, &pi, &mut rng)?;\nlet w_u = model.w_u();")
+    for code, expected in [("model.w_", "w_u()"), ("w_u.logsumex", "logsumexp(")]:
+        request = running.client.complete(code)
+        while (reply := running.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
+            pass
+        assert any(match.startswith(expected) for match in reply["content"]["matches"])
+
+
+def test_another_crate_has_the_version_that_is_locked(start):
+    running = start()
+    running.run(f':dep itoa = "1"\n{CELL_0}')
+    assert running.run("itoa::Buffer::new().format(interrupted() as i32 + 12).to_string()") == '"12"'
+    versions = [
+        re.search(r'name = "itoa"\nversion = "(.*)"', path.read_text())[1]
+        for path in (running.folder / "apart/Cargo.lock", REPOSITORY / "Cargo.lock")
+    ]
+    assert versions[0] == versions[1]
+
+
+def test_what_does_not_compile_is_shown_and_changes_nothing(start):
+    running = start()
+    running.run(f"{CELL_0}\nlet rows: usize = 3;")
+    _, errors = running.outputs(running.send('let wrong: usize = interrupted() + "text";'))
+    assert any("cannot add" in error for error in errors)
+    _, errors = running.outputs(running.send("let model: LowRank = rows;"))
+    assert any("mismatched types" in error for error in errors)
+    assert running.run("rows") == "3"
+
+
+def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, tmp_path):
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core"]:
+        source = REPOSITORY / name
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, clone / name)
+    (clone / "notebooks").mkdir()
+    library = clone / "ntgram-core/src/lib.rs"
+    text = library.read_text()
+
+    def edit(number):
+        library.write_text(f"{text}\n/// Edited.\npub fn edited() -> u32 {{\n    {number}\n}}\n")
+
+    edit(42)
+    first = start(clone / "notebooks")
+    first.run(CELL_0)
+    assert first.run("ntgram_core::edited()") == "42"
+    edit(43)
+    assert first.run("ntgram_core::edited() + interrupted() as u32") == "42"
+    second = start(clone / "notebooks")
+    second.run(CELL_0)
+    assert second.run("ntgram_core::edited()") == "43"
 
 
 # ---- the stop button
@@ -243,6 +335,62 @@ def test_earlier_variables_survive_a_failing_cell(setting, failing):
 
 
 # ---- what is left
+
+
+def kernel_of(client):
+    """The kernel that this process has started, once it is there: its process id and its folder."""
+    found = []
+
+    def look():
+        for lock in KERNELS.glob("kernel-*/in-use"):
+            pid = lock.read_text().strip()
+            parent = subprocess.run(["ps", "-o", "ppid=", "-p", pid or "0"], capture_output=True, text=True).stdout
+            if parent.strip() == str(client.pid):
+                found.append((int(pid), lock.parent))
+        return found
+
+    assert wait_until(look, 120)
+    return found[0]
+
+
+def test_a_kernel_ends_with_a_killed_jupyter_execute(tmp_path):
+    cell = nbformat.v4.new_code_cell("loop { std::hint::spin_loop() }")
+    about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=about), tmp_path / "endless.ipynb")
+    client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", tmp_path / "endless.ipynb"])
+    pid, folder = kernel_of(client)
+    assert wait_until(lambda: list(folder.rglob("libcode_2.*")), 120), "the endless cell runs"
+    client.kill()
+    client.wait()
+    assert wait_until(lambda: not group_members(pid) and not folder.exists())
+
+
+def test_a_kernel_ends_with_a_killed_jupyter_server(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyter", "server", "--allow-root", "--no-browser", f"--ServerApp.port={port}",
+         "--IdentityProvider.token=key", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={tmp_path}"],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/kernels", b'{"name": "ntgram"}', {"Authorization": "token key"}
+    )
+
+    def started():
+        try:
+            return urllib.request.urlopen(request, timeout=120).status == 201
+        except ConnectionRefusedError:
+            return False
+        except urllib.error.URLError as error:
+            return not isinstance(error.reason, ConnectionRefusedError)
+
+    assert wait_until(started, 120)
+    pid, folder = kernel_of(server)
+    server.kill()
+    server.wait()
+    assert wait_until(lambda: not group_members(pid) and not folder.exists())
 
 
 def test_folders_of_dead_kernels_are_removed_at_the_next_start(start):

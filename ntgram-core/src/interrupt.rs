@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
-/// evcxr sets this variable for the process that runs cells, and for no other.
-const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
+use crate::cell;
 
 /// The cell in which the button was pressed last; 0: in none yet.
 static STOPPED: AtomicU64 = AtomicU64::new(0);
@@ -41,32 +40,24 @@ pub fn interrupted() -> bool {
     if stopped == 0 {
         return false; // as a rule: nothing but one load for each step of a training
     }
-    let in_this_cell = stopped == this_cell();
+    let in_this_cell = stopped == cell::number();
     if !in_this_cell {
         let _ = STOPPED.compare_exchange(stopped, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
     in_this_cell
 }
 
-/// Starts, once, a thread that waits for the signal. A thread and not a signal handler, since it reads a file.
-fn listen() {
+/// Starts, once, a thread that waits for the signal. A thread and not a signal handler, since it reads a file. Before that the button
+/// has no effect, so what takes long calls this first.
+pub(crate) fn listen() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        if std::env::var_os(RUNS_CELLS).is_none() {
+        if !cell::in_notebook() {
             return;
         }
         // Without the thread the button has no effect; that is no reason to fail.
         let Ok(mut signals) = Signals::new([SIGINT]) else { return };
-        let wait = move || signals.forever().for_each(|_| STOPPED.store(this_cell(), Ordering::Relaxed));
+        let wait = move || signals.forever().for_each(|_| STOPPED.store(cell::number(), Ordering::Relaxed));
         let _ = std::thread::Builder::new().name("stop button".into()).spawn(wait);
     });
-}
-
-/// Which cell runs, counted from 1: evcxr loads a library `libcode_N` for each and keeps them all. (What a cell leaves in a variable,
-/// such as a boxed closure, may be called in a later one: this code cannot know its cell otherwise.) Where the libraries are not
-/// listed it is always 1, and a closure that was stopped once stays stopped.
-pub(crate) fn this_cell() -> u64 {
-    let loaded = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let number = |line: &str| line.rsplit_once("libcode_")?.1.split('.').next()?.parse::<u64>().ok();
-    1 + loaded.lines().filter_map(number).max().unwrap_or(0)
 }

@@ -38,6 +38,7 @@
 //! One direction: `error ← rng ← laws ← data`; `laws ← models`; `{data, models} ← train`; `models ← interp`; `plot` knows slices only;
 //! `figures`, `table` and `notebook` on top.
 
+pub(crate) mod cell;
 pub mod data;
 pub(crate) mod engine;
 pub mod error;

@@ -15,6 +15,7 @@ fn trains_until_it_is_stopped() {
     let data = generate_data(16, 300_000, &pi, 3, &mut rng).unwrap();
     let mut models: Vec<_> = (2..7).map(|d| LowRank::new(d, 7, 3, &pi, &mut rng).unwrap()).collect();
     let options = TrainOptions { progress: false, ..Default::default() };
+    assert!(!interrupted()); // the process listens from here on
     println!("\nready"); // the harness has written the test's name without an end of line
     let history =
         train(&mut models[0], &data, &TrainOptions { engine: Some(Engine::Autograd), ..options.clone() }).unwrap();

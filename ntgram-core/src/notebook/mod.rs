@@ -18,8 +18,8 @@ use std::sync::Mutex;
 pub use page::Page;
 pub use shown::Shown;
 
+use crate::cell;
 use crate::error::{Error, Result};
-use crate::interrupt::this_cell;
 use crate::plot::{BarChart, Figure, Heatmap, LinePlot, Panel, Plane, Slider};
 use crate::table::Table;
 
@@ -39,7 +39,7 @@ pub trait Show {
     }
 }
 
-/// A cell's number, and what it has shown so far.
+/// A cell's number and what it has shown so far. All cells share this: another number means a new cell, which has shown nothing.
 static CELL: Mutex<(u64, Shown)> = Mutex::new((0, Shown::nothing()));
 
 /// Shows a value in the running cell, below what the cell has shown before: figures as pictures, tables as HTML and as text, models,
@@ -55,11 +55,10 @@ pub fn show<T: Show + ?Sized>(value: &T) -> Result<()> {
 fn add(new: Shown) -> Result<()> {
     let mut cell = CELL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (number, before) = std::mem::take(&mut *cell);
-    let now = this_cell();
-    let all = if number == now { before.then(new) } else { new };
-    let sent = all.send();
-    *cell = (now, all);
-    sent
+    let running = cell::number();
+    let all = if number == running { before.then(new) } else { new };
+    *cell = (running, all);
+    cell.1.send()
 }
 
 impl Show for Figure {
@@ -94,9 +93,6 @@ impl Show for Shown {
     }
 }
 
-/// evcxr sets this variable for the process that runs cells, and for no other.
-const RUNS_CELLS: &str = "EVCXR_IS_RUNTIME";
-
 /// What is made to be seen is seen by `{:?}` too, in a cell: a last expression that uses up a variable, such as
 /// `Page::new().figure(figure)`, does not compile with the kernel's call of `evcxr_display`, and the kernel prints it with `{:?}` instead.
 macro_rules! debug_shows {
@@ -115,8 +111,7 @@ fn debug(name: &str, value: &dyn Show) -> String {
     let text = match value.shown() {
         Ok(new) => {
             let text = new.text();
-            let in_cell = std::env::var_os(RUNS_CELLS).is_some();
-            match if in_cell { add(new) } else { Ok(()) } {
+            match if cell::in_notebook() { add(new) } else { Ok(()) } {
                 Ok(()) => text,
                 Err(error) => error.to_string(),
             }

@@ -22,7 +22,7 @@ use autograd::Autograd;
 use crate::data::{Data, shuffle_seed};
 use crate::engine::{self, Problem, Trainer};
 use crate::error::{Error, Result};
-use crate::interrupt::interrupted;
+use crate::interrupt::{interrupted, listen};
 use crate::laws::entropy;
 use crate::models::ModelMut;
 use progress::Progress;
@@ -139,6 +139,7 @@ fn train_model(
     options: &TrainOptions,
     lot: Option<&AtomicUsize>,
 ) -> Result<History> {
+    listen(); // before the preparation, which may take a second
     check(&model, data, options)?;
     let engine = choose(&model, data, options)?;
     let steps = steps(data, options);
