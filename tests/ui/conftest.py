@@ -85,13 +85,20 @@ def pictures(committed):
 
 
 @pytest.fixture(scope="session")
-def lab(server, browser, name):
-    """A notebook, opened and run by the menu."""
+def opened(server, browser, name):
+    """That notebook in JupyterLab."""
     lab = Lab(server, browser)
     lab.open(f"{name}.ipynb")
-    lab.run_all()
     yield lab
     lab.close()
+
+
+@pytest.fixture(scope="session")
+def lab(opened):
+    """It, run by the menu, with nothing folded."""
+    opened.menu("View", "Expand All Code")
+    opened.run_all()
+    return opened
 
 
 @pytest.fixture

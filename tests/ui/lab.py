@@ -131,7 +131,7 @@ class Lab:
         return self.page.evaluate(CELLS)
 
     def run_all(self):
-        """Runs all cells, from no outputs to the last cell's end."""
+        """Runs all cells, from no outputs (which unfolds them, too) to the last cell's end."""
         self.menu("Edit", "Clear Outputs of All Cells")
         assert not any(cell["outputs"] for cell in self.cells())
         self.menu("Run", "Run All Cells")

@@ -92,7 +92,7 @@ def move_slider(slider, screenshot):
         frames.append(slider.evaluate(_SHOWN))
     assert len({frame["text"] for frame in frames}) == places, "the slider moves, the name of its frame stays"
     assert frames[0]["pictures"] != frames[-1]["pictures"], "the slider moves, its picture stays"
-    slider.page.locator(OUTPUT, has=slider).last.screenshot(path=screenshot)
+    slider.locator("xpath=ancestor::*[contains(concat(' ', @class, ' '), ' jp-OutputArea-output ')]").last.screenshot(path=screenshot)
     box = slider.bounding_box()
     for x, frame in ((2, frames[0]), (box["width"] - 2, frames[-1])):
         slider.page.mouse.click(box["x"] + x, box["y"] + box["height"] / 2)
