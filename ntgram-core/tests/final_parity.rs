@@ -5,10 +5,12 @@
 //! it: each training is repeated from weights moved by their last bit, and a loss may differ from PyTorch's by `RELATIVE`, plus
 //! `SPREAD` times what those repetitions differ by, plus the last bits of the float that the entropy is taken off (run with
 //! `--nocapture` to see all three). Attention maps, Gram matrices, distances and
-//! divergences to 1e-3. Position 2 (cells 6 and 7 read it) is never scored, and no exact gradient reaches its embedding. Autograd
-//! subtracts the mean of all logits, whose gradient cancels but for rounding noise of about 1e-9, and Adam amplifies noise to steps
-//! of full size: `P[2]` wanders. The circuit engine leaves it where it was, so what is read there is compared after a training
-//! through autograd, which runs PyTorch's own kernels.
+//! divergences to 1e-3.
+//!
+//! Position 2 (cells 6 and 7 read it) is never scored, and no exact gradient reaches its embedding. PyTorch subtracts the mean of all logits,
+//! whose gradient cancels but for rounding noise of about 1e-9, and Adam amplifies noise to steps of full size: `P[2]` wanders,
+//! elsewhere on every processor. The circuit engine leaves it where it was. What is read there is compared with PyTorch's `P[2]` put in
+//! its place.
 
 mod common;
 
@@ -27,8 +29,11 @@ fn check(what: &str, ours: f64, expected: f64, relative: f64) {
 const RELATIVE: f64 = 1e-4;
 /// Both sides round: each may be away from an exact training by what the repetitions show.
 const SPREAD: f64 = 3.0;
-/// Last bits of a float32 loss before the entropy is taken off, relative to it.
-const LAST_BITS: f64 = 4.0 * f32::EPSILON as f64;
+/// What a float32 loss is worth before the entropy is taken off: its own last bits, and those of the probability it is the logarithm of,
+/// which matter where that is almost 1.
+fn last_bits(loss: f64) -> f64 {
+    f64::from(f32::EPSILON) * (4.0 * loss + 0.5)
+}
 /// Repetitions from weights moved by their last bit.
 const REPETITIONS: u64 = 2;
 
@@ -69,7 +74,7 @@ fn trained(mut run: Run, reference: &Value) -> (Model, History) {
     let ours = recorded(&history);
     assert_eq!(ours.len(), theirs.len());
     for (k, ((ours, theirs), spread)) in ours.into_iter().zip(theirs).zip(spread).enumerate() {
-        let (difference, bits) = ((ours - theirs).abs(), LAST_BITS * (theirs + entropy));
+        let (difference, bits) = ((ours - theirs).abs(), last_bits(theirs + entropy));
         let line = format!(
             "cell {cell}, {name}, recorded loss {k}: {ours:.8e}, PyTorch {theirs:.8e}, difference {difference:.1e}, \
              spread {spread:.1e}, last bits {bits:.1e}"
@@ -85,6 +90,15 @@ fn trained(mut run: Run, reference: &Value) -> (Model, History) {
 
 fn by_autograd(run: Run) -> Run {
     Run { options: TrainOptions { engine: Some(Engine::Autograd), ..run.options }, ..run }
+}
+
+/// The model with the embedding of position 2 that PyTorch's noise made; `parameters` are its trained ones.
+fn with_position_2(model: &mut Transformer, parameters: &Value) {
+    let expected = &parameters["pos_emb.weight"];
+    let (d, last) = (model.config().d_model, floats(&expected["tail"]));
+    let p_2: Vec<f32> = last[last.len() - d..].iter().map(|&x| x as f32).collect();
+    let pos = Tensor::cat(&[model.w_pos().narrow(0, 0, 2), Tensor::from_slice(&p_2).view([1, d as i64])], 0);
+    model.params_mut().set("pos_emb.weight", &pos).unwrap();
 }
 
 fn svd_close(what: &str, map: &Tensor, expected: &Value, tolerance: f64) {
@@ -146,8 +160,9 @@ fn cell_5_with_the_published_loss() {
 #[test]
 fn cell_6() {
     let reference = reference(6);
-    trained(runs(6).remove(0), &reference);
-    let model = trained(by_autograd(runs(6).remove(0)), &reference).0.transformer();
+    trained(by_autograd(runs(6).remove(0)), &reference);
+    let mut model = trained(runs(6).remove(0), &reference).0.transformer();
+    with_position_2(&mut model, &reference["m.final"]);
     let sequences = generate_each(model.law(), 1e-10).unwrap();
     let expected: Vec<u16> =
         reference["examples"]["first"].as_array().unwrap().iter().flat_map(floats).map(|t| t as u16).collect();
@@ -193,9 +208,9 @@ fn cell_7_with_the_published_losses() {
 
     let (full, history) = trained(full, &reference);
     check("published loss, Transformer", history.original_tail(100), 0.197888, 5e-5);
-    let full = full.transformer();
+    let mut full = full.transformer();
     assert_summary("gram of W_U", &reference["t.gram_U"], &values(&gram(&full.w_u()).unwrap()), 1e-3);
-    let full = trained(by_autograd(common::runs(7).remove(1)), &reference).0.transformer();
+    with_position_2(&mut full, &reference["transformer.final"]);
     let outputs = full.forward_with_activations(&examples).unwrap().get("res_after_mlp_layer_0").unwrap();
     let a = outputs.select(1, 2).index_select(0, &contexts);
     assert_summary("gram of A", &reference["t.gram_A_original"], &values(&gram(&a).unwrap()), 2e-2);
