@@ -357,7 +357,7 @@ def test_a_kernel_ends_with_a_killed_jupyter_execute(tmp_path):
     cell = nbformat.v4.new_code_cell("loop { std::hint::spin_loop() }")
     about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=about), tmp_path / "endless.ipynb")
-    client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", tmp_path / "endless.ipynb"])
+    client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", "--startup_timeout=600", tmp_path / "endless.ipynb"])
     pid, folder = kernel_of(client)
     assert wait_until(lambda: list(folder.rglob("libcode_2.*")), 120), "the endless cell runs"
     client.kill()
