@@ -85,20 +85,17 @@ def pictures(committed):
 
 
 @pytest.fixture(scope="session")
-def opened(server, browser, name):
-    """That notebook in JupyterLab."""
+def lab(server, browser, name, folded):
+    """That notebook in JupyterLab, run by the menu and saved; then nothing is folded any more. `lab.unfolded` are the folded cells of
+    which something was seen before."""
     lab = Lab(server, browser)
     lab.open(f"{name}.ipynb")
+    lab.unfolded = [index for index in folded if lab.shows(index)]
+    lab.run_all()
+    lab.save()
+    lab.menu("View", "Expand All Code")
     yield lab
     lab.close()
-
-
-@pytest.fixture(scope="session")
-def lab(opened):
-    """It, run by the menu, with nothing folded."""
-    opened.menu("View", "Expand All Code")
-    opened.run_all()
-    return opened
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """JupyterLab as a person has it: a server of the test's own, and one of its pages in a browser, used by mouse and keyboard.
 
-What a page does not show (which cells wait, what kinds of output there are) is read from JupyterLab's own objects.
+What a page does not show (which cells wait, what kind of output there is) is read from JupyterLab's own objects.
 """
 
 import json
@@ -29,7 +29,6 @@ CELLS = """() => {
     waits: cell.model.executionState !== 'idle' || cell.prompt === '*',
     outputs: cell.model.outputs.toJSON().map(output => ({
       kind: output.output_type,
-      types: Object.keys(output.data || {}),
       text: output.text || (output.traceback || []).join('\\n') || '',
     })),
   }));
@@ -179,6 +178,10 @@ class Lab:
     def outputs(self, index):
         """The outputs of a cell, scrolled to."""
         return self.cell(index).locator(OUTPUT)
+
+    def shows(self, index):
+        """Whether a cell shows code or output."""
+        return self.cell(index).locator(f".cm-content, {OUTPUT}").filter(visible=True).count() > 0
 
     def save(self):
         """Saves the notebook by its button and waits until it is written."""

@@ -5,7 +5,7 @@ import pytest
 OUTPUT = ".jp-OutputArea-output"
 TEXT_CONTRAST = 4.5  # what WCAG 2.2 asks of text (level AA)
 
-# Every visible picture: its file's size, its size on the page, and how wide it might be; and the slider that it belongs to, if any.
+# Every visible picture: the size of its file, its size on the page, how wide it might be, and the slider it belongs to, if any.
 _PICTURES = """async outputs => {
   const all = outputs.flatMap(output => [...output.querySelectorAll('img')].map(img => ({ img, output })));
   await Promise.allSettled(all.map(({ img }) => img.decode()));

@@ -7,12 +7,12 @@ from looks import OUTPUT, check_text, figures, move_slider
 
 
 @pytest.fixture(scope="session", params=["executed", "committed"])
-def notebook(request, name, committed):
+def notebook(request, name, committed, copies):
     """The notebook that the browser has run and saved, and the committed one."""
     if request.param == "committed":
         return request.param, committed
-    request.getfixturevalue("lab").save()
-    notebook = nbformat.read(request.getfixturevalue("copies") / f"{name}.ipynb", as_version=4)
+    request.getfixturevalue("lab")
+    notebook = nbformat.read(copies / f"{name}.ipynb", as_version=4)
     runner.keep_one_picture(notebook)
     return request.param, notebook
 
