@@ -14,7 +14,7 @@
 
 mod common;
 
-use common::{Model, Run, assert_close, assert_summary, floats, reference, runs, values};
+use common::{Model, Run, assert_close, assert_summary, floats, last_bits, reference, runs, values};
 use ntgram_core::prelude::*;
 use serde_json::Value;
 
@@ -29,11 +29,6 @@ fn check(what: &str, ours: f64, expected: f64, relative: f64) {
 const RELATIVE: f64 = 1e-4;
 /// Both sides round: each may be away from an exact training by what the repetitions show.
 const SPREAD: f64 = 3.0;
-/// What a float32 loss is worth before the entropy is taken off: its own last bits, and those of the probability it is the logarithm of,
-/// which matter where that is almost 1.
-fn last_bits(loss: f64) -> f64 {
-    f64::from(f32::EPSILON) * (4.0 * loss + 0.5)
-}
 /// Repetitions from weights moved by their last bit.
 const REPETITIONS: u64 = 2;
 

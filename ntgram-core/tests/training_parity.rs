@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Run, assert_close, assert_summary, floats, reference, runs, values};
+use common::{Run, assert_summary, floats, last_bits, reference, runs, values};
 use ntgram_core::models::Parameters;
 use ntgram_core::prelude::*;
 
@@ -14,10 +14,13 @@ fn assert_params(run: &str, which: &serde_json::Value, params: &Parameters, tole
     }
 }
 
-/// Initial weights to 1e-6; the first batch, row for row; the first 20 losses to 1e-5.
+/// Initial weights to 1e-6; the first batch, row for row; the first 20 losses to 1e-5 (and the last bits of the float
+/// that the entropy is taken off: cell 9's law, and so its losses, have the last digits of the processor's SVD).
 fn starts_as_pytorch(cell: u32, engine: Engine) {
     let reference = reference(cell);
-    for Run { name, mut model, data, options, .. } in runs(cell) {
+    for run in runs(cell) {
+        let entropy = entropy(run.law());
+        let Run { name, mut model, data, options, .. } = run;
         let what = format!("cell {cell}, {name}");
         assert_params(&what, &reference[format!("{name}.init")], model.params(), 1e-6);
         let expected = &reference[format!("{name}.train")];
@@ -30,7 +33,8 @@ fn starts_as_pytorch(cell: u32, engine: Engine) {
         let options = TrainOptions { engine: Some(engine), max_batches: Some(losses.len()), ..options };
         let history = model.train(&data, &options).unwrap();
         for (k, (&loss, &expected)) in history.loss.iter().zip(&losses).enumerate() {
-            assert_close(&format!("{what}, loss {k}"), loss, expected, 1e-5);
+            let most = 1e-5 * expected.abs() + last_bits(expected + entropy);
+            assert!((loss - expected).abs() <= most, "{what}, loss {k}: {loss} is not {expected} within {most:e}");
         }
     }
 }

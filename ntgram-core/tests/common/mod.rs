@@ -58,6 +58,12 @@ pub fn assert_close(what: &str, a: f64, b: f64, relative: f64) {
     );
 }
 
+/// What a float32 loss is worth before the entropy is taken off: its own last bits, and those of the probability it is the logarithm of,
+/// which matter where that is almost 1.
+pub fn last_bits(loss: f64) -> f64 {
+    f64::from(f32::EPSILON) * (4.0 * loss + 0.5)
+}
+
 /// Either model, for tests that go through both.
 pub enum Model {
     Transformer(Transformer),
