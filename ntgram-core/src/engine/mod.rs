@@ -206,12 +206,7 @@ impl Shared {
 #[derive(Debug)]
 enum Place {
     Transformer(Arc<Layout>),
-    /// The list as it was given: contexts that never occur stay as they are.
-    LowRank {
-        shape: Shape,
-        initial: Vec<f32>,
-        freeze_e: bool,
-    },
+    LowRank { shape: Shape, freeze_e: bool },
 }
 
 /// A training under way.
@@ -220,6 +215,8 @@ pub struct Trainer {
     shared: Arc<Shared>,
     pool: Option<Pool>,
     place: Place,
+    /// A low-rank model's list as it was given: contexts that never occur stay as they are. Empty for a Transformer, where all is trained.
+    initial: Vec<f32>,
     /// Moments and gradient of the shared parameters.
     m: Buffer,
     v: Buffer,
@@ -321,7 +318,7 @@ impl Trainer {
                     packed
                 });
                 trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
-                place = Place::LowRank { shape, initial: params, freeze_e: problem.freeze.freeze_e };
+                place = Place::LowRank { shape, freeze_e: problem.freeze.freeze_e };
             }
         };
         let feed = Feed::new(keys, problem.shuffle, problem.batch_size, threads > parts.len());
@@ -343,8 +340,22 @@ impl Trainer {
             } else {
                 None
             };
+        let initial = if matches!(place, Place::LowRank { .. }) { params } else { Vec::new() };
         let grad = Buffer::new(m.len());
-        Ok(Self { shared, pool, place, m, v, grad, trained, feed, entropy: problem.entropy, lr: problem.lr, steps })
+        Ok(Self {
+            shared,
+            pool,
+            place,
+            initial,
+            m,
+            v,
+            grad,
+            trained,
+            feed,
+            entropy: problem.entropy,
+            lr: problem.lr,
+            steps,
+        })
     }
 
     /// One Adam step on the next batch; `None` when every sequence has been visited.
@@ -370,12 +381,8 @@ impl Trainer {
 
     /// The parameters, in the order of the model's parameter list.
     pub fn params(&self) -> Vec<f32> {
-        let initial = match &self.place {
-            Place::Transformer(_) => Vec::new(),
-            Place::LowRank { initial, .. } => initial.clone(),
-        };
         let shared = self.shared.params.read().expect("no worker panics");
-        self.collect(initial, &shared, |part| &part.table)
+        self.collect(self.initial.clone(), &shared, |part| &part.table)
     }
 
     /// Adam's state, to go on from.
@@ -390,13 +397,8 @@ impl Trainer {
     /// there twice.
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
         self.release(|part| &mut part.d_table);
-        let initial = match &mut self.place {
-            Place::Transformer(_) => Vec::new(),
-            Place::LowRank { initial, .. } => std::mem::take(initial),
-        };
-        let len = initial.len();
-        let shared = std::mem::replace(&mut *self.shared.params.write().expect("no worker panics"), Buffer::new(0));
-        let params = self.collect(initial, &shared, |part| &part.table);
+        let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
+        let params = self.collect(initial, &self.shared.params.read().expect("no worker panics"), |part| &part.table);
         self.release(|part| &mut part.table);
         let m = self.collect(vec![0.0; len], &self.m, |part| &part.m);
         self.release(|part| &mut part.m);
@@ -416,10 +418,7 @@ impl Trainer {
     /// What [`Trainer::collect`] starts from where contexts that never occur have zeros.
     #[cfg(test)]
     fn zeros(&self) -> Vec<f32> {
-        match &self.place {
-            Place::Transformer(_) => Vec::new(),
-            Place::LowRank { initial, .. } => vec![0.0; initial.len()],
-        }
+        vec![0.0; self.initial.len()]
     }
 
     /// Runs all parts on the next batch and adds their gradients, in order, into `self.grad`; `None` when there is no batch left.

@@ -398,6 +398,8 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
     while second.step().is_some() {}
     assert_eq!(second.params(), trainer.params());
     assert_eq!(second.adam(), trainer.adam());
+    let whole = (trainer.params(), trainer.adam());
+    assert_eq!(trainer.finish(), whole);
 }
 
 #[test]

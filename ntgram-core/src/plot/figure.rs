@@ -22,29 +22,23 @@ pub enum Panel {
     Plane(Plane),
 }
 
-impl From<Heatmap> for Panel {
-    fn from(plot: Heatmap) -> Self {
-        Self::Heatmap(plot)
-    }
-}
+/// Every plot can be a panel, and a figure of its own.
+macro_rules! plots {
+    ($($plot:ident => $panel:ident),*) => {$(
+        impl From<$plot> for Panel {
+            fn from(plot: $plot) -> Self {
+                Self::$panel(plot)
+            }
+        }
 
-impl From<LinePlot> for Panel {
-    fn from(plot: LinePlot) -> Self {
-        Self::Line(plot)
-    }
+        impl From<$plot> for Figure {
+            fn from(plot: $plot) -> Self {
+                plot.figure()
+            }
+        }
+    )*};
 }
-
-impl From<BarChart> for Panel {
-    fn from(plot: BarChart) -> Self {
-        Self::Bars(plot)
-    }
-}
-
-impl From<Plane> for Panel {
-    fn from(plot: Plane) -> Self {
-        Self::Plane(plot)
-    }
-}
+plots!(Heatmap => Heatmap, LinePlot => Line, BarChart => Bars, Plane => Plane);
 
 impl Panel {
     /// A figure of this panel alone.
@@ -140,30 +134,6 @@ pub struct Figure {
 impl From<Panel> for Figure {
     fn from(panel: Panel) -> Self {
         Self::new(panel)
-    }
-}
-
-impl From<Heatmap> for Figure {
-    fn from(plot: Heatmap) -> Self {
-        plot.figure()
-    }
-}
-
-impl From<LinePlot> for Figure {
-    fn from(plot: LinePlot) -> Self {
-        plot.figure()
-    }
-}
-
-impl From<BarChart> for Figure {
-    fn from(plot: BarChart) -> Self {
-        plot.figure()
-    }
-}
-
-impl From<Plane> for Figure {
-    fn from(plot: Plane) -> Self {
-        plot.figure()
     }
 }
 
