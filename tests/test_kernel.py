@@ -358,10 +358,12 @@ def test_a_kernel_ends_with_a_killed_jupyter_execute(tmp_path):
     about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
     nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=about), tmp_path / "endless.ipynb")
     client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", "--startup_timeout=600", tmp_path / "endless.ipynb"])
-    pid, folder = kernel_of(client)
-    assert wait_until(lambda: list(folder.rglob("libcode_2.*")), 120), "the endless cell runs"
-    client.kill()
-    client.wait()
+    try:
+        pid, folder = kernel_of(client)
+        assert wait_until(lambda: list(folder.rglob("libcode_2.*")), 120), "the endless cell runs"
+    finally:
+        client.kill()
+        client.wait()
     assert wait_until(lambda: not group_members(pid) and not folder.exists())
 
 
@@ -386,10 +388,12 @@ def test_a_kernel_ends_with_a_killed_jupyter_server(tmp_path):
         except urllib.error.URLError as error:
             return not isinstance(error.reason, ConnectionRefusedError)
 
-    assert wait_until(started, 120)
-    pid, folder = kernel_of(server)
-    server.kill()
-    server.wait()
+    try:
+        assert wait_until(started, 120)
+        pid, folder = kernel_of(server)
+    finally:
+        server.kill()
+        server.wait()
     assert wait_until(lambda: not group_members(pid) and not folder.exists())
 
 

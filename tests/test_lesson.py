@@ -3,18 +3,15 @@
 `make test` executes the notebook first and names the copy in NTGRAM_EXECUTED_LESSON; without it these tests do so.
 """
 
-import base64
 import html
-import os
 import re
-import struct
-from pathlib import Path
 
 import nbformat
-import notebook as runner
 import pytest
 from conftest import REPOSITORY
 from nbconvert import HTMLExporter
+from outputs import (assert_names_no_machine, assert_ran, assert_shows_what_it_computes, assert_whole, code,
+                     executed_copy, pictures, printed)  # fmt: skip
 
 NOTEBOOK = REPOSITORY / "notebooks/superposition.ipynb"
 SET_UP = 2  # code cells that all others may use: the imports, and the lesson's own functions
@@ -50,34 +47,20 @@ def sections_of(notebook):
 
 
 COMMITTED = nbformat.read(NOTEBOOK, as_version=4)
-CODE = [cell.source for cell in COMMITTED.cells if cell.cell_type == "code"]
+CODE = [cell.source for cell in code(COMMITTED)]
 TITLES = [section.title for section in sections_of(COMMITTED)]
 
 
 @pytest.fixture(scope="session")
 def executed():
     """The executed notebook."""
-    copy = os.environ.get("NTGRAM_EXECUTED_LESSON")
-    notebook = nbformat.read(copy or NOTEBOOK, as_version=4)
-    if not copy:
-        assert runner.execute(notebook, NOTEBOOK.parent) is None
-    return notebook
+    return executed_copy(NOTEBOOK, "NTGRAM_EXECUTED_LESSON")
 
 
 @pytest.fixture(params=TITLES)
 def section(executed, request):
     (found,) = [section for section in sections_of(executed) if section.title == request.param]
     return found
-
-
-def printed(cell):
-    """What a cell wrote to stdout."""
-    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
-
-
-def pictures(cell):
-    """The PNG pictures of a cell, decoded from base64."""
-    return [base64.b64decode(out.data["image/png"]) for out in cell.outputs if "image/png" in out.get("data", {})]
 
 
 def numbers(text):
@@ -87,18 +70,12 @@ def numbers(text):
 
 
 def test_the_notebook_names_no_machine_and_uses_the_projects_kernel():
-    assert COMMITTED.metadata.kernelspec.name == runner.KERNEL
-    source = "\n".join(cell.source for cell in COMMITTED.cells)
-    assert str(Path.home()) not in source and str(REPOSITORY) not in source
+    assert_names_no_machine(COMMITTED)
 
 
 def test_every_cell_ran_without_an_error(executed):
-    for cell in (cell for cell in executed.cells if cell.cell_type == "code"):
-        assert cell.execution_count, f"did not run: {cell.source[:80]}"
-        assert not [out for out in cell.outputs if out.output_type == "error"], cell.source[:80]
-        # a cell that ends early by `?` says so on stderr only
-        errors = "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stderr")
-        assert not errors, errors
+    for cell in code(executed):
+        assert_ran(cell)
 
 
 def test_the_sections_are_numbered_in_order():
@@ -120,10 +97,7 @@ def test_a_section_has_a_question_a_checked_cell_a_picture_what_to_notice_and_an
 
 def test_pictures_are_whole(section):
     for png in (png for cell in section.code() for png in pictures(cell)):
-        assert png.startswith(b"\x89PNG\r\n\x1a\n") and png.endswith(b"IEND\xaeB`\x82")
-        width, height = struct.unpack(">II", png[16:24])
-        assert 300 <= width <= 4000 and 200 <= height <= 4000
-        assert len(png) > 2000, "a picture of one colour only?"
+        assert_whole(png)
 
 
 def test_every_number_in_the_text_is_printed_by_the_cells_or_stands_in_them(section):
@@ -152,14 +126,8 @@ def test_the_slider_needs_nothing_but_the_page(executed):
 
 
 def test_the_committed_notebook_shows_what_it_computes(executed):
-    """Its outputs are those of its code: the same lines, but for speeds and the last digits."""
-    for then, now in zip(COMMITTED.cells, executed.cells, strict=True):
-        assert then.source == now.source
-        if then.cell_type == "code":
-            words = [re.sub(r"[-\d.e]+", "#", printed(cell)) for cell in (then, now)]
-            kept = [[line for line in text.splitlines() if "it/s" not in line and " trainings" not in line] for text in words]
-            assert kept[0] == kept[1]
-            assert len(pictures(then)) == len(pictures(now))
+    assert [cell.source for cell in COMMITTED.cells] == [cell.source for cell in executed.cells]
+    assert_shows_what_it_computes(COMMITTED, executed)
 
 
 def test_the_page_shows_the_solutions(executed):

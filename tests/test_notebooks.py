@@ -3,66 +3,50 @@
 `make test` executes the notebook first and names the copy in NTGRAM_EXECUTED; without it these tests do so themselves.
 """
 
-import base64
 import json
 import math
-import os
 import re
 import statistics
-import struct
-from pathlib import Path
 
 import nbformat
-import notebook as runner
 import pytest
 from conftest import REPOSITORY
+from outputs import (assert_names_no_machine, assert_ran, assert_shows_what_it_computes, assert_whole, code,
+                     executed_copy, pictures, printed)  # fmt: skip
 
 NOTEBOOK = REPOSITORY / "notebooks/experiments.ipynb"
 CELLS = range(10)
 WITH_FIGURE = [1, 5, 6, 7, 8]
 
 
+COMMITTED = nbformat.read(NOTEBOOK, as_version=4)
+
+
 @pytest.fixture(scope="session")
-def executed():
+def notebook():
+    return executed_copy(NOTEBOOK, "NTGRAM_EXECUTED")
+
+
+@pytest.fixture(scope="session")
+def executed(notebook):
     """The code cells of the executed notebook."""
-    copy = os.environ.get("NTGRAM_EXECUTED")
-    notebook = nbformat.read(copy or NOTEBOOK, as_version=4)
-    if not copy:
-        assert runner.execute(notebook, NOTEBOOK.parent) is None
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def printed(cell):
-    """What a cell wrote to stdout."""
-    return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
-
-
-def pictures(cell):
-    """The PNG pictures of a cell, decoded from base64."""
-    return [base64.b64decode(out.data["image/png"]) for out in cell.outputs if "image/png" in out.get("data", {})]
+    return code(notebook)
 
 
 def test_the_notebook_names_no_machine_and_uses_the_projects_kernel():
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
-    assert notebook.metadata.kernelspec.name == runner.KERNEL
-    source = "\n".join(cell.source for cell in notebook.cells)
-    assert str(Path.home()) not in source and str(REPOSITORY) not in source
+    assert_names_no_machine(COMMITTED)
 
 
 def test_every_cell_ran_without_an_error(executed):
     assert len(executed) == len(CELLS)
-    for number, cell in enumerate(executed):
-        assert cell.execution_count, f"cell {number} did not run"
-        assert not [out for out in cell.outputs if out.output_type == "error"], f"cell {number}"
+    for cell in executed:
+        assert_ran(cell)
 
 
 @pytest.mark.parametrize("number", WITH_FIGURE)
 def test_the_picture_is_whole(executed, number):
     (png,) = pictures(executed[number])
-    assert png.startswith(b"\x89PNG\r\n\x1a\n") and png.endswith(b"IEND\xaeB`\x82")
-    width, height = struct.unpack(">II", png[16:24])
-    assert 300 <= width <= 4000 and 200 <= height <= 4000
-    assert len(png) > 2000, "a picture of one colour only?"
+    assert_whole(png)
 
 
 @pytest.mark.parametrize("number", [n for n in CELLS if n not in WITH_FIGURE])
@@ -174,20 +158,14 @@ def test_numbers_of_cell_9(executed):
         assert value == near(reference(9)[name])
 
 
-def test_the_committed_notebook_shows_what_it_computes(executed):
-    """Its outputs are those of its code: the same lines, but for speeds and the last digits."""
-    committed = [cell for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
-    for then, now in zip(committed, executed):
-        words = [re.sub(r"[-\d.e]+", "#", printed(cell)) for cell in (then, now)]
-        kept = [[line for line in text.splitlines() if "it/s" not in line and " trainings" not in line] for text in words]
-        assert kept[0] == kept[1]
-        assert len(pictures(then)) == len(pictures(now))
+def test_the_committed_notebook_shows_what_it_computes(notebook):
+    assert_shows_what_it_computes(COMMITTED, notebook)
 
 
 @pytest.mark.parametrize("number", CELLS[1:])
 def test_a_cell_runs_alone_after_cell_0(start, number):
     """What the original could not: its cells used variables of cells before them."""
-    cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
+    cells = [cell.source for cell in code(COMMITTED)]
     kernel = start()
     kernel.run(cells[0])
     kernel.run(cells[number])

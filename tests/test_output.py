@@ -3,13 +3,13 @@ what of it a committed notebook keeps."""
 
 import base64
 import re
-import struct
 
 import nbformat
 import notebook as runner
 import pytest
 from conftest import Kernel
 from nbconvert import HTMLExporter
+from outputs import size as size_of
 
 CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 SETTING = """
@@ -64,9 +64,7 @@ def cells():
 
 def size(png):
     """Width and height of a PNG file in base 64, which must be whole."""
-    file = base64.b64decode(png)
-    assert file.startswith(b"\x89PNG\r\n\x1a\n") and file.endswith(b"IEND\xaeB`\x82")
-    return struct.unpack(">II", file[16:24])
+    return size_of(base64.b64decode(png))
 
 
 def test_a_figure_and_a_plot_alone_are_pictures(cells):
