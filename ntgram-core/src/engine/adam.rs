@@ -4,15 +4,17 @@ use super::simd::{Lanes, vector_fn};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
-const EPS: f32 = 1e-8;
+const EPS: f64 = 1e-8;
+/// Limit of what a moment is divided by: beyond it nothing moves, and a reciprocal would no longer be a number.
+const MOST: f32 = 1e37;
 
 /// What one step needs beside the state: factors that depend on the step's number.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Factors {
-    /// `lr / (1 - β_1^t)`.
-    step_size: f32,
-    /// `1 / √(1 - β_2^t)`.
-    root_correction: f32,
+    /// `1 / (size √(1 - β_2^t))`, where `size = lr / (1 - β_1^t)`.
+    root: f32,
+    /// `1e-8 / size`.
+    eps: f32,
 }
 
 impl Factors {
@@ -20,7 +22,8 @@ impl Factors {
     pub(super) fn new(lr: f64, t: u64) -> Self {
         let t = t as f64;
         let (one, two) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
-        Self { step_size: (lr / one) as f32, root_correction: (1.0 / two.sqrt()) as f32 }
+        let size = lr / one;
+        Self { root: (1.0 / (size * two.sqrt())) as f32, eps: (EPS / size) as f32 }
     }
 }
 
@@ -45,8 +48,9 @@ vector_fn! {
 fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], factors: Factors) {
     let keep_1 = V::splat((1.0 - BETA_1) as f32);
     let (beta_2, keep_2) = (V::splat(BETA_2 as f32), V::splat((1.0 - BETA_2) as f32));
-    let (root, eps) = (V::splat(factors.root_correction), V::splat(EPS));
-    let size = V::splat(factors.step_size);
+    // A square root of 0 times infinity would be no number.
+    let (root, eps) = (V::splat(factors.root.min(MOST)), V::splat(factors.eps));
+    let most = V::splat(MOST);
     let rows = p.chunks_exact_mut(V::LANES).zip(m.chunks_exact_mut(V::LANES));
     for (((p, m), v), g) in rows.zip(v.chunks_exact_mut(V::LANES)).zip(g.chunks_exact(V::LANES)) {
         let g = V::load(g);
@@ -56,8 +60,44 @@ fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], 
         let square = V::load(v).mul(beta_2).add(g.mul(g).mul(keep_2));
         moment.store(m);
         square.store(v);
-        // p = p - lr/(1 - β_1^t) m / (√v / √(1 - β_2^t) + eps)
-        let denominator = square.sqrt().fma(root, eps);
-        V::load(p).sub(size.mul(moment).div(denominator)).store(p);
+        // p = p - size m / (√v / √(1 - β_2^t) + eps)
+        let denominator = most.min(square.sqrt().fma(root, eps));
+        V::load(p).minus_product(moment, denominator.reciprocal()).store(p);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::{Detected, Isa, Job, dispatch};
+    use super::*;
+
+    struct Step<'a>([&'a mut [f32]; 3], &'a [f32], f64);
+
+    impl Job for Step<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            let [p, m, v] = self.0;
+            step::<I>(p, m, v, self.1, Factors::new(self.2, 1));
+        }
+    }
+
+    #[test]
+    fn extremes_stay_finite() {
+        let gradients = [0.0, 1e-45, -1e-30, 1e-9, -1.0, 1e15, -1e25, f32::MAX].repeat(3);
+        for level in Detected::all() {
+            for lr in [1e-300, 1e-30, 1e-3, 10.0] {
+                let (mut p, mut m, mut v) = ([1.0; 24], [0.0; 24], [0.0; 24]);
+                dispatch(level, Step([&mut p, &mut m, &mut v], &gradients, lr));
+                for (&p, &g) in p.iter().zip(&gradients) {
+                    assert!(p.is_finite(), "{p} {g} {lr}");
+                    if g.abs() < 1e15 {
+                        // The first step is of size lr, against the gradient, but where that is small beside eps.
+                        let want = 1.0 - lr * g as f64 / ((g as f64).abs() + EPS);
+                        assert!((p as f64 - want).abs() <= 2e-7 * (1.0 + lr), "{p} {want} {g} {lr}");
+                    }
+                }
+            }
+        }
     }
 }

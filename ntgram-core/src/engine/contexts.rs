@@ -191,13 +191,23 @@ pub(super) struct Groups {
     pub(super) counts: Vec<f32>,
     /// Fixed pairs: samples by (block of pairs, target, pair in block).
     pub(super) table: Vec<f32>,
-    /// Listed pairs: the samples of pair `p` have the targets `targets[starts[p]..starts[p + 1]]`.
-    pub(super) starts: Vec<u32>,
-    /// Listed pairs: targets, sorted by pair.
-    pub(super) targets: Vec<u16>,
-    /// Listed pairs: samples, then next free place in `targets`, by context.
+    /// Listed pairs: `16 target + pair % 16` of every sample, sorted by pair.
+    targets: Vec<u16>,
+    /// Listed pairs: where the targets of each block of pairs begin, and end.
+    starts: Vec<u32>,
+    /// Listed pairs: the batch's samples in this part.
+    samples: Vec<u32>,
+    /// Listed pairs: samples, then next free place in `targets` and, in the highest bits, the pair's lane, by context; zeros between batches.
     cursor: Vec<u32>,
+    /// Listed pairs: a bit for each context that occurs; zeros between batches.
+    seen: Vec<u64>,
 }
+
+/// Bits of a cursor that are a place.
+const PLACE_BITS: u32 = 28;
+
+/// Samples that a batch may have.
+pub(super) const MOST_SAMPLES: usize = (1 << PLACE_BITS) - 1;
 
 impl Groups {
     /// For batches of `batch_size` samples over `contexts`; `range` is what this part works on.
@@ -211,9 +221,11 @@ impl Groups {
             pairs: if fixed { (0..len as u32).collect() } else { Vec::new() },
             counts: vec![0.0; blocks * BLOCK],
             table: if fixed { vec![0.0; blocks * BLOCK * contexts.n_vocab] } else { Vec::new() },
-            starts: Vec::new(),
             targets: Vec::new(),
-            cursor: if fixed { Vec::new() } else { vec![0; len + 1] },
+            starts: Vec::new(),
+            samples: Vec::new(),
+            cursor: vec![0; if fixed { 0 } else { len }],
+            seen: vec![0; if fixed { 0 } else { len.div_ceil(64) }],
         }
     }
 
@@ -224,64 +236,91 @@ impl Groups {
 
     /// Groups the samples `keys` of a batch.
     pub(super) fn fill(&mut self, contexts: &Contexts, keys: &[u32]) {
+        if self.fixed { self.fill_table(contexts, keys) } else { self.fill_lists(contexts, keys) }
+    }
+
+    /// Fixed pairs.
+    fn fill_table(&mut self, contexts: &Contexts, keys: &[u32]) {
+        self.table.fill(0.0);
+        if contexts.direct {
+            for &key in keys {
+                self.table[key as usize] += 1.0;
+            }
+        } else {
+            let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
+            let (start, len) = (self.range.start as u32, self.range.len() as u32);
+            for &key in keys {
+                let context = (key >> bits).wrapping_sub(start);
+                if context < len {
+                    let row = context / BLOCK as u32 * contexts.n_vocab as u32 + (key & mask);
+                    self.table[row as usize * BLOCK + context as usize % BLOCK] += 1.0;
+                }
+            }
+        }
+        let blocks = self.table.chunks_exact(BLOCK * contexts.n_vocab);
+        for (counts, table) in self.counts.chunks_exact_mut(BLOCK).zip(blocks) {
+            let mut sums = [0.0; BLOCK];
+            for row in table.as_chunks::<BLOCK>().0 {
+                for (sum, x) in sums.iter_mut().zip(row) {
+                    *sum += x;
+                }
+            }
+            counts.copy_from_slice(&sums);
+        }
+    }
+
+    /// Listed pairs.
+    fn fill_lists(&mut self, contexts: &Contexts, keys: &[u32]) {
         let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
         let (start, len) = (self.range.start as u32, self.range.len() as u32);
-        if self.fixed {
-            self.table.fill(0.0);
-            if contexts.direct {
-                for &key in keys {
-                    self.table[key as usize] += 1.0;
-                }
-            } else {
-                for &key in keys {
-                    let context = (key >> bits).wrapping_sub(start);
-                    if context < len {
-                        let row = context / BLOCK as u32 * contexts.n_vocab as u32 + (key & mask);
-                        self.table[row as usize * BLOCK + context as usize % BLOCK] += 1.0;
-                    }
-                }
-            }
-            for (counts, table) in
-                self.counts.chunks_exact_mut(BLOCK).zip(self.table.chunks_exact(BLOCK * contexts.n_vocab))
-            {
-                let mut sums = [0.0; BLOCK];
-                for row in table.as_chunks::<BLOCK>().0 {
-                    for (sum, x) in sums.iter_mut().zip(row) {
-                        *sum += x;
-                    }
-                }
-                counts.copy_from_slice(&sums);
-            }
-            return;
-        }
-        // The last cursor stands for all samples that are not this part's: no branch that the processor could guess wrong.
-        let slot = |key: u32| (key >> bits).wrapping_sub(start).min(len) as usize;
-        self.cursor.fill(0);
+        // Samples of other parts are written over: no branch that the processor could guess wrong.
+        self.samples.resize(keys.len() + 1, 0);
+        let mut n_samples = 0;
         for &key in keys {
-            self.cursor[slot(key)] += 1;
+            let context = (key >> bits).wrapping_sub(start);
+            self.samples[n_samples] = context << bits | key & mask;
+            n_samples += (context < len) as usize;
         }
-        self.pairs.resize(self.counts.len() + 1, 0);
-        self.starts.resize(self.counts.len() + 1, 0);
-        let (mut n_pairs, mut placed) = (0, 0);
-        for (context, cursor) in (0..).zip(&mut self.cursor) {
-            let count = std::mem::replace(cursor, placed);
-            self.pairs[n_pairs] = context;
-            self.starts[n_pairs] = placed;
-            placed += count;
-            n_pairs += (count > 0 && context < len) as usize;
+        let samples = &self.samples[..n_samples];
+        for sample in samples {
+            let context = (sample >> bits) as usize;
+            self.cursor[context] += 1;
+            self.seen[context / 64] |= 1 << (context % 64);
         }
-        self.starts[n_pairs] = self.cursor[len as usize];
-        self.starts.truncate(n_pairs + 1);
-        self.pairs.truncate(n_pairs);
-        self.targets.resize(placed as usize, 0);
-        for &key in keys {
-            let cursor = &mut self.cursor[slot(key)];
-            self.targets[*cursor as usize] = (key & mask) as u16;
+        self.pairs.clear();
+        self.starts.clear();
+        self.counts.fill(0.0);
+        let mut placed = 0;
+        for (base, seen) in (0..).step_by(64).zip(&mut self.seen) {
+            let mut bits = std::mem::take(seen);
+            while bits != 0 {
+                let context = base + bits.trailing_zeros();
+                bits &= bits - 1;
+                let pair = self.pairs.len();
+                if pair.is_multiple_of(BLOCK) {
+                    self.starts.push(placed);
+                }
+                self.pairs.push(context);
+                let cursor = &mut self.cursor[context as usize];
+                self.counts[pair] = *cursor as f32;
+                placed += std::mem::replace(cursor, placed | ((pair % BLOCK) as u32) << PLACE_BITS);
+            }
+        }
+        self.starts.push(placed);
+        self.targets.resize(n_samples, 0);
+        for sample in samples {
+            let cursor = &mut self.cursor[(sample >> bits) as usize];
+            let place = *cursor & ((1 << PLACE_BITS) - 1);
+            self.targets[place as usize] = (sample & mask) as u16 * BLOCK as u16 + (*cursor >> PLACE_BITS) as u16;
             *cursor += 1;
         }
-        self.counts.fill(0.0);
-        for (count, ends) in self.counts.iter_mut().zip(self.starts.windows(2)) {
-            *count = (ends[1] - ends[0]) as f32;
+        for &context in &self.pairs {
+            self.cursor[context as usize] = 0;
         }
+    }
+
+    /// Listed pairs: `16 target + lane` of every sample of a block of pairs.
+    pub(super) fn targets_of(&self, block: usize) -> &[u16] {
+        &self.targets[self.starts[block] as usize..self.starts[block + 1] as usize]
     }
 }

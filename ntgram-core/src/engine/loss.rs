@@ -27,9 +27,10 @@ pub(super) struct Loss {
     shape: Shape,
     law: Law,
     scratch: Scratch,
-    /// Weights of one block, (N, 16), or its few targets, `(16 k + lane, weight)`.
+    /// Weights of one block, (N, 16), or those of its few targets, `16 k + lane`.
     weights: Buffer,
-    targets: Vec<(u32, f32)>,
+    targets: Vec<u16>,
+    target_weights: Vec<f32>,
 }
 
 impl Loss {
@@ -68,25 +69,41 @@ impl Loss {
                 }
             }
         };
-        Self { shape, law, scratch: Scratch::new(shape), weights: Buffer::new(n * BLOCK), targets: Vec::new() }
+        Self {
+            shape,
+            law,
+            scratch: Scratch::new(shape),
+            weights: Buffer::new(n * BLOCK),
+            targets: Vec::new(),
+            target_weights: Vec::new(),
+        }
     }
 
-    /// Loss and gradients of the block `block` of pairs, whose streams are `rows` (16, stride); these are then replaced by the gradient
-    /// by them. Adds to `dw_u`. `factor` is one over the batch size.
+    /// To be called before the blocks of a batch.
+    pub(super) fn begin(&mut self, w_u: &[f32]) {
+        unembed::pack(&mut self.scratch, w_u, self.shape);
+    }
+
+    /// Loss and gradients of the block `block` of pairs, whose streams are `rows` (16, stride). Adds to `dw_u`; the gradient by the streams is
+    /// kept for [`Loss::stream_gradients`]. `factor` is one over the batch size.
     pub(super) fn block<I: Isa>(
         &mut self,
         groups: &Groups,
         block: usize,
         w_u: &[f32],
         dw_u: &mut [f32],
-        rows: &mut [f32],
+        rows: &[f32],
         factor: f32,
     ) -> Tally {
         unembed::load_streams(&mut self.scratch, rows, self.shape);
-        let tally = self.logit_gradients::<I>(groups, block, w_u, factor);
+        let tally = self.logit_gradients::<I>(groups, block, None, factor);
         unembed::backward::<I>(&mut self.scratch, w_u, dw_u, rows, self.shape);
-        unembed::store_gradients(&self.scratch, rows, self.shape);
         tally
+    }
+
+    /// Copies the last block's gradient by the streams to 16 rows that lie `stride` apart.
+    pub(super) fn stream_gradients(&self, rows: &mut [f32], stride: usize) {
+        unembed::store_gradients(&self.scratch, rows, stride);
     }
 
     /// [`Loss::block`] for streams by coordinate, `r (d, 16)`, with the gradient `dr` likewise. Adds to `dw_u (N, d, 16)`.
@@ -101,16 +118,15 @@ impl Loss {
         dr: &mut [f32],
         factor: f32,
     ) -> Tally {
-        unembed::load_lanes(&mut self.scratch, r);
-        let tally = self.logit_gradients::<I>(groups, block, w_u, factor);
+        let tally = self.logit_gradients::<I>(groups, block, Some(r), factor);
         unembed::backward_by_lane::<I>(&mut self.scratch, w_u, dw_u, r, dr, self.shape);
         tally
     }
 
-    /// From the block's streams in `self.scratch` to the gradient by logit there.
-    fn logit_gradients<I: Isa>(&mut self, groups: &Groups, block: usize, w_u: &[f32], factor: f32) -> Tally {
+    /// From the block's streams `r (d, 16)`, or else those in `self.scratch`, to the gradient by logit there.
+    fn logit_gradients<I: Isa>(&mut self, groups: &Groups, block: usize, r: Option<&[f32]>, factor: f32) -> Tally {
         let (shape, scratch) = (self.shape, &mut self.scratch);
-        let (argmax, over_sum) = unembed::softmax::<I>(scratch, w_u, shape);
+        let (argmax, over_sum) = unembed::softmax::<I>(scratch, r, shape);
         let first = block * BLOCK;
         let counts = &groups.counts[first..first + BLOCK];
         let of_block =
@@ -124,10 +140,11 @@ impl Loss {
                 correct += table[k as usize * BLOCK + l];
             }
         } else {
-            for l in lanes.clone() {
-                let targets = &groups.targets[groups.starts[first + l] as usize..groups.starts[first + l + 1] as usize];
-                correct += targets.iter().filter(|&&k| k as usize == argmax[l] as usize).count() as f32;
-            }
+            correct = groups
+                .targets_of(block)
+                .iter()
+                .filter(|&&at| at / BLOCK as u16 == argmax[at as usize % BLOCK] as u16)
+                .count() as f32;
         }
 
         let loss = match &self.law {
@@ -135,14 +152,7 @@ impl Loss {
                 let table = &groups.table[of_block(&groups.table)];
                 unembed::dense_targets::<I>(scratch, table, &ONES, &over_sum, factor)
             }
-            Law::Samples => {
-                self.targets.clear();
-                for l in lanes {
-                    let range = groups.starts[first + l] as usize..groups.starts[first + l + 1] as usize;
-                    self.targets.extend(groups.targets[range].iter().map(|&k| ((k as usize * BLOCK + l) as u32, 1.0)));
-                }
-                unembed::sparse_targets::<I>(scratch, &self.targets, &over_sum, factor)
-            }
+            Law::Samples => unembed::sparse_targets::<I>(scratch, groups.targets_of(block), None, &over_sum, factor),
             Law::Blocks(blocks) => {
                 unembed::dense_targets::<I>(scratch, &blocks[of_block(blocks)], counts, &over_sum, factor)
             }
@@ -157,13 +167,14 @@ impl Loss {
             }
             Law::Entries { starts, entries } => {
                 self.targets.clear();
+                self.target_weights.clear();
                 for l in lanes {
                     let context = groups.pairs[first + l] as usize;
                     let entries = &entries[starts[context] as usize..starts[context + 1] as usize];
-                    let of_lane = |&(k, p): &(u16, f32)| ((k as usize * BLOCK + l) as u32, p * counts[l]);
-                    self.targets.extend(entries.iter().map(of_lane));
+                    self.targets.extend(entries.iter().map(|(k, _)| k * BLOCK as u16 + l as u16));
+                    self.target_weights.extend(entries.iter().map(|(_, p)| p * counts[l]));
                 }
-                unembed::sparse_targets::<I>(scratch, &self.targets, &over_sum, factor)
+                unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)
             }
         };
         Tally { loss, correct: correct as f64 }

@@ -5,13 +5,16 @@ use super::contexts::{BLOCK, Contexts, Groups};
 use super::layout::padded;
 use super::loss::Loss;
 use super::math::Buffer;
-use super::simd::Isa;
+use super::simd::{Isa, copy, fill, vector_fn};
 use super::unembed::{self, Shape, Tally};
 use std::ops::Range;
 
+/// Contexts whose rows of the table go through Adam together, where most have no gradient.
+const WINDOW: usize = 64;
+
 /// A range of the contexts, their rows of the table, moments and gradient.
 ///
-/// How these four lie depends on the batches: where every batch works on all contexts, (block of 16 contexts, d, 16), as the
+/// How table and moments lie depends on the batches: where every batch works on all contexts, (block of 16 contexts, d, 16), as the
 /// unembedding wants them; else (contexts, d), its length rounded up to whole vectors.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -23,9 +26,12 @@ pub(super) struct Part {
     pub(super) table: Buffer,
     pub(super) m: Buffer,
     pub(super) v: Buffer,
+    /// Gradient by the table: like it, or (pairs of the batch, d).
     pub(super) d_table: Buffer,
-    /// One block's rows, then their gradient, (16, stride); or, by lane, the gradient by `W_U` (N, d, 16).
+    /// One block's rows, (16, stride); or, by lane, the gradient by `W_U` (N, d, 16).
     scratch: Buffer,
+    /// Gradient by the rows of [`WINDOW`] contexts; zeros between steps.
+    window: Buffer,
     /// Gradient by `W_U` (N, stride).
     pub(super) grad: Buffer,
 }
@@ -42,10 +48,12 @@ impl Part {
         let loss = Loss::new(shape, contexts, range.clone(), groups.fixed, law);
         let contexts = if groups.fixed { groups.capacity() } else { range.len() };
         let table = || Buffer::new(padded(contexts * shape.d));
-        let (w_e, m, v, d_table) = (table(), table(), table(), table());
+        let (w_e, m, v) = (table(), table(), table());
+        let d_table = Buffer::new(groups.capacity() * shape.d);
         let scratch = Buffer::new(BLOCK * if groups.fixed { shape.n * shape.d } else { shape.stride });
+        let window = Buffer::new(if groups.fixed { 0 } else { WINDOW * shape.d });
         let grad = Buffer::new(shape.n * shape.stride);
-        Self { shape, range, groups, loss, table: w_e, m, v, d_table, scratch, grad }
+        Self { shape, range, groups, loss, table: w_e, m, v, d_table, scratch, window, grad }
     }
 
     /// Where coordinate `i` of the part's context `local` lies in the table, its moments and its gradient.
@@ -60,16 +68,9 @@ impl Part {
     /// Loss and gradients (into `self.d_table`, `self.grad`) of the samples `batch` (keys), each divided by the batch size.
     pub(super) fn gradient<I: Isa>(&mut self, w_u: &[f32], contexts: &Contexts, batch: &[u32]) -> Tally {
         let factor = 1.0 / batch.len() as f32;
-        if self.groups.fixed {
-            self.groups.fill(contexts, batch);
-            self.by_lane::<I>(w_u, factor)
-        } else {
-            // Rows of the last batch's pairs: all others are zero.
-            let d = self.shape.d;
-            self.groups.pairs.iter().for_each(|&p| self.d_table[p as usize * d..][..d].fill(0.0));
-            self.groups.fill(contexts, batch);
-            self.by_row::<I>(w_u, factor)
-        }
+        self.groups.fill(contexts, batch);
+        self.loss.begin(w_u);
+        if self.groups.fixed { self.by_lane::<I>(w_u, factor) } else { self.by_row::<I>(w_u, factor) }
     }
 
     /// The rows of the batch's pairs, 16 at a time.
@@ -77,16 +78,12 @@ impl Part {
         let Shape { d, stride, .. } = self.shape;
         self.grad.fill(0.0);
         let mut total = Tally::default();
-        for (block, pairs) in self.groups.pairs.chunks(BLOCK).enumerate() {
-            for (row, &p) in self.scratch.chunks_exact_mut(stride).zip(pairs) {
-                row[..d].copy_from_slice(&self.table[p as usize * d..][..d]);
-            }
+        let blocks = self.groups.pairs.chunks(BLOCK).zip(self.d_table.chunks_exact_mut(BLOCK * d));
+        for (block, (pairs, gradients)) in blocks.enumerate() {
+            gather::<I>(&mut self.scratch, stride, &self.table, d, pairs);
             // logits = W_E[context] W_Uᵀ
-            let tally = self.loss.block::<I>(&self.groups, block, w_u, &mut self.grad, &mut self.scratch, factor);
-            for (row, &p) in self.scratch.chunks_exact(stride).zip(pairs) {
-                self.d_table[p as usize * d..][..d].copy_from_slice(&row[..d]);
-            }
-            total.add(tally);
+            total.add(self.loss.block::<I>(&self.groups, block, w_u, &mut self.grad, &self.scratch, factor));
+            self.loss.stream_gradients(gradients, d);
         }
         total
     }
@@ -108,6 +105,58 @@ impl Part {
 
     /// Adam on the rows.
     pub(super) fn update<I: Isa>(&mut self, factors: Factors) {
-        adam::step::<I>(&mut self.table, &mut self.m, &mut self.v, &self.d_table, factors);
+        let d = self.shape.d;
+        let (table, m, v) = (&mut self.table, &mut self.m, &mut self.v);
+        if self.groups.fixed {
+            return adam::step::<I>(table, m, v, &self.d_table, factors);
+        }
+        let (mut pairs, mut gradients) = (&self.groups.pairs[..], &self.d_table[..]);
+        let windows = table.chunks_mut(WINDOW * d).zip(m.chunks_mut(WINDOW * d)).zip(v.chunks_mut(WINDOW * d));
+        for (k, ((table, m), v)) in windows.enumerate() {
+            let (start, end) = (k * WINDOW, (k + 1) * WINDOW);
+            let here;
+            (here, pairs) = pairs.split_at(pairs.iter().take_while(|&&p| (p as usize) < end).count());
+            let rows;
+            (rows, gradients) = gradients.split_at(here.len() * d);
+            scatter::<I>(&mut self.window, rows, d, here, start);
+            adam::step::<I>(table, m, v, &self.window[..table.len()], factors);
+            clear::<I>(&mut self.window, d, here, start);
+        }
+    }
+
+    /// Gradient by coordinate `i` of the part's context `local`.
+    #[cfg(test)]
+    pub(super) fn gradient_at(&self, local: usize, i: usize) -> f32 {
+        if self.groups.fixed {
+            return self.d_table[self.place(local, i)];
+        }
+        self.groups.pairs.binary_search(&(local as u32)).map_or(0.0, |pair| self.d_table[pair * self.shape.d + i])
+    }
+}
+
+vector_fn! {
+    /// Rows `pairs` of `table (…, d)` into `rows (16, stride)`.
+    fn gather<'a, I>(rows: &'a mut [f32], stride: usize, table: &'a [f32], d: usize, pairs: &'a [u32]) -> () {
+        for (row, &p) in rows.chunks_exact_mut(stride).zip(pairs) {
+            copy::<I::Half>(&mut row[..d], &table[p as usize * d..][..d]);
+        }
+    }
+}
+
+vector_fn! {
+    /// `rows (pairs, d)` to their places in `window (…, d)`, whose first row is that of context `start`.
+    fn scatter<'a, I>(window: &'a mut [f32], rows: &'a [f32], d: usize, pairs: &'a [u32], start: usize) -> () {
+        for (row, &p) in rows.chunks_exact(d).zip(pairs) {
+            copy::<I::Half>(&mut window[(p as usize - start) * d..][..d], row);
+        }
+    }
+}
+
+vector_fn! {
+    /// Zeros where [`scatter`] wrote.
+    fn clear<'a, I>(window: &'a mut [f32], d: usize, pairs: &'a [u32], start: usize) -> () {
+        for &p in pairs {
+            fill::<I::Half>(&mut window[(p as usize - start) * d..][..d], 0.0);
+        }
     }
 }

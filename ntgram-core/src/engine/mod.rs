@@ -376,20 +376,20 @@ impl Trainer {
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
-        Some((outcome, self.collect(self.zeros(), &self.grad, |part| &part.d_table)))
+        Some((outcome, self.collect(self.zeros(), &self.grad, |part, local, i| part.gradient_at(local, i))))
     }
 
     /// The parameters, in the order of the model's parameter list.
     pub fn params(&self) -> Vec<f32> {
         let shared = self.shared.params.read().expect("no worker panics");
-        self.collect(self.initial.clone(), &shared, |part| &part.table)
+        self.collect(self.initial.clone(), &shared, |part, local, i| part.table[part.place(local, i)])
     }
 
     /// Adam's state, to go on from.
     #[cfg(test)]
     pub fn adam(&self) -> AdamState {
-        let m = self.collect(self.zeros(), &self.m, |part| &part.m);
-        let v = self.collect(self.zeros(), &self.v, |part| &part.v);
+        let m = self.collect(self.zeros(), &self.m, |part, local, i| part.m[part.place(local, i)]);
+        let v = self.collect(self.zeros(), &self.v, |part, local, i| part.v[part.place(local, i)]);
         AdamState { m, v, steps: self.steps }
     }
 
@@ -398,11 +398,13 @@ impl Trainer {
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
         self.release(|part| &mut part.d_table);
         let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
-        let params = self.collect(initial, &self.shared.params.read().expect("no worker panics"), |part| &part.table);
+        let params = self.collect(initial, &self.shared.params.read().expect("no worker panics"), |part, local, i| {
+            part.table[part.place(local, i)]
+        });
         self.release(|part| &mut part.table);
-        let m = self.collect(vec![0.0; len], &self.m, |part| &part.m);
+        let m = self.collect(vec![0.0; len], &self.m, |part, local, i| part.m[part.place(local, i)]);
         self.release(|part| &mut part.m);
-        let v = self.collect(vec![0.0; len], &self.v, |part| &part.v);
+        let v = self.collect(vec![0.0; len], &self.v, |part, local, i| part.v[part.place(local, i)]);
         (params, AdamState { m, v, steps: self.steps })
     }
 
@@ -456,8 +458,13 @@ impl Trainer {
     }
 
     /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
-    /// occur are those of `list`.
-    fn collect(&self, mut list: Vec<f32>, shared: &[f32], table: impl Fn(&low_rank::Part) -> &Buffer) -> Vec<f32> {
+    /// occur are those of `list`. `entry`: coordinate `i` of a part's context.
+    fn collect(
+        &self,
+        mut list: Vec<f32>,
+        shared: &[f32],
+        entry: impl Fn(&low_rank::Part, usize, usize) -> f32,
+    ) -> Vec<f32> {
         match &self.place {
             Place::Transformer(layout) => layout.unpack(shared),
             Place::LowRank { shape: Shape { n, d, stride }, .. } => {
@@ -466,7 +473,7 @@ impl Trainer {
                     for (local, c) in part.range.clone().enumerate() {
                         let (a, b) = (self.shared.contexts.first[c] as usize, self.shared.contexts.second[c] as usize);
                         for (i, x) in list[(a + n * b) * d..][..*d].iter_mut().enumerate() {
-                            *x = table(part)[part.place(local, i)];
+                            *x = entry(part, local, i);
                         }
                     }
                 }
@@ -511,6 +518,12 @@ fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<
     }
     if problem.batch_size == 0 {
         return Err(Error::argument("batch_size", 0, "it must be at least 1"));
+    }
+    let samples = problem.batch_size.min(problem.tokens.len() / 3);
+    if samples > contexts::MOST_SAMPLES {
+        let value = format!("{} for {samples} sequences", problem.batch_size);
+        let expected = format!("a batch may have up to {} of them", contexts::MOST_SAMPLES);
+        return Err(Error::argument("batch_size", value, expected));
     }
     Ok(())
 }

@@ -58,13 +58,27 @@ pub(super) trait Lanes: Copy {
     /// `self * factor + term`.
     fn fma(self, factor: Self, term: Self) -> Self;
     fn max(self, other: Self) -> Self;
+    /// `other` where that is not a number.
+    fn min(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
+    /// `1 / self` to two units in the last place, for a normal number whose reciprocal is one.
+    fn reciprocal(self) -> Self;
     /// To the nearest integer.
     fn round(self) -> Self;
-    /// `self * 2^n`, `n` integral in -126..=127.
+    /// `self * 2^n`, `n` integral in -126..=127, `self` and the result positive and normal.
     fn scale(self, n: Self) -> Self;
     /// `yes` where `self > other`, else `no`.
     fn where_greater(self, other: Self, yes: Self, no: Self) -> Self;
+    /// Adds `x` where `x > bound`.
+    #[inline(always)]
+    fn add_where_greater(self, x: Self, bound: Self) -> Self {
+        self.add(x.where_greater(bound, x, Self::zero()))
+    }
+    /// Adds `x` but where `x > bound`.
+    #[inline(always)]
+    fn add_unless_greater(self, x: Self, bound: Self) -> Self {
+        self.add(x.where_greater(bound, Self::zero(), x))
+    }
     /// `(e, m)` with `self = m * 2^e`, `1 <= m < 2`; for positive normal numbers.
     fn split(self) -> (Self, Self);
     /// Sum of the lanes.
@@ -78,6 +92,30 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     fn minus_product(self, factor: Self, other: Self) -> Self {
         Self::zero().sub(factor).fma(other, self)
+    }
+}
+
+/// Copies a few floats, without the call that `copy_from_slice` is.
+#[inline(always)]
+pub(super) fn copy<V: Lanes>(to: &mut [f32], from: &[f32]) {
+    let len = to.len().min(from.len());
+    if len < V::LANES {
+        return (0..len).for_each(|i| to[i] = from[i]);
+    }
+    for i in (0..len - V::LANES).step_by(V::LANES).chain([len - V::LANES]) {
+        V::load(&from[i..]).store(&mut to[i..]);
+    }
+}
+
+/// Fills a few floats, without the call that `slice::fill` is.
+#[inline(always)]
+pub(super) fn fill<V: Lanes>(to: &mut [f32], x: f32) {
+    let len = to.len();
+    if len < V::LANES {
+        return (0..len).for_each(|i| to[i] = x);
+    }
+    for i in (0..len - V::LANES).step_by(V::LANES).chain([len - V::LANES]) {
+        V::splat(x).store(&mut to[i..]);
     }
 }
 
@@ -208,8 +246,16 @@ impl<const N: usize> Lanes for Plain<N> {
         self.map2(other, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.map2(other, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f32::sqrt))
+    }
+    #[inline(always)]
+    fn reciprocal(self) -> Self {
+        Self(self.0.map(f32::recip))
     }
     #[inline(always)]
     fn round(self) -> Self {
@@ -325,8 +371,16 @@ mod x86 {
             Self(self.0.max(other.0), self.1.max(other.1))
         }
         #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            Self(self.0.min(other.0), self.1.min(other.1))
+        }
+        #[inline(always)]
         fn sqrt(self) -> Self {
             Self(self.0.sqrt(), self.1.sqrt())
+        }
+        #[inline(always)]
+        fn reciprocal(self) -> Self {
+            Self(self.0.reciprocal(), self.1.reciprocal())
         }
         #[inline(always)]
         fn round(self) -> Self {
@@ -412,9 +466,21 @@ mod x86 {
             Self(unsafe { _mm256_max_ps(self.0, other.0) })
         }
         #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm256_min_ps(self.0, other.0) })
+        }
+        #[inline(always)]
         fn sqrt(self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm256_sqrt_ps(self.0) })
+        }
+        #[inline(always)]
+        fn reciprocal(self) -> Self {
+            // SAFETY: see above.
+            let y = Self(unsafe { _mm256_rcp_ps(self.0) });
+            // A step of Newton's method.
+            y.fma(Self::splat(1.0).minus_product(self, y), y)
         }
         #[inline(always)]
         fn round(self) -> Self {
@@ -425,8 +491,10 @@ mod x86 {
         fn scale(self, n: Self) -> Self {
             // SAFETY: see above.
             Self(unsafe {
-                let biased = _mm256_add_epi32(_mm256_cvtps_epi32(n.0), _mm256_set1_epi32(127));
-                _mm256_mul_ps(self.0, _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased)))
+                // 1.5 * 2^23: its last bits are zeros, those of the sum the integer's. Moved up they are added to the exponent.
+                let exponent = _mm256_castps_si256(_mm256_add_ps(n.0, _mm256_set1_ps(12_582_912.0)));
+                let moved = _mm256_add_epi32(_mm256_castps_si256(self.0), _mm256_slli_epi32::<23>(exponent));
+                _mm256_castsi256_ps(moved)
             })
         }
         #[inline(always)]
@@ -504,9 +572,21 @@ mod x86 {
             Self(unsafe { _mm512_max_ps(self.0, other.0) })
         }
         #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_min_ps(self.0, other.0) })
+        }
+        #[inline(always)]
         fn sqrt(self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm512_sqrt_ps(self.0) })
+        }
+        #[inline(always)]
+        fn reciprocal(self) -> Self {
+            // SAFETY: see above.
+            let y = Self(unsafe { _mm512_rcp14_ps(self.0) });
+            // A step of Newton's method.
+            y.fma(Self::splat(1.0).minus_product(self, y), y)
         }
         #[inline(always)]
         fn round(self) -> Self {
@@ -522,6 +602,16 @@ mod x86 {
         fn where_greater(self, other: Self, yes: Self, no: Self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0), no.0, yes.0) })
+        }
+        #[inline(always)]
+        fn add_where_greater(self, x: Self, bound: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_mask_add_ps(self.0, _mm512_cmp_ps_mask::<_CMP_GT_OQ>(x.0, bound.0), self.0, x.0) })
+        }
+        #[inline(always)]
+        fn add_unless_greater(self, x: Self, bound: Self) -> Self {
+            // SAFETY: see above.
+            Self(unsafe { _mm512_mask_add_ps(self.0, _mm512_cmp_ps_mask::<_CMP_NGT_UQ>(x.0, bound.0), self.0, x.0) })
         }
         #[inline(always)]
         fn split(self) -> (Self, Self) {

@@ -281,11 +281,12 @@ impl Part {
         let layout = &*self.layout;
         let w_u = &params[layout.w_u.clone()];
         let dw_u = &mut self.grad[layout.w_u.clone()];
+        self.loss.begin(w_u);
         let mut total = Tally::default();
         let blocks = self.first.len().div_ceil(BLOCK);
         for (block, rows) in self.stream.chunks_exact_mut(BLOCK * layout.stride).take(blocks).enumerate() {
-            let tally = self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor);
-            total.add(tally);
+            total.add(self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor));
+            self.loss.stream_gradients(rows, layout.stride);
         }
         total
     }

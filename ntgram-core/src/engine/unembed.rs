@@ -6,10 +6,13 @@
 
 use super::contexts::BLOCK;
 use super::math::{LOG2_E, exp2, ln};
-use super::simd::{Lanes, vector_fn};
+use super::simd::{Isa, Lanes, vector_fn};
 
 /// What the original adds to every probability before the logarithm.
 pub(super) const EPS: f32 = 1e-12;
+
+/// Rows of logits that are computed together: enough that no sum waits for itself.
+const ROWS: usize = 5;
 
 /// Sizes of `W_U (N, d)` with rows `stride` apart, `stride` a multiple of 8.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +41,9 @@ impl Tally {
 /// Room for one block.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// Streams by coordinate, (d, 16): in logits of base 2, so that `2^x` gives the softmax.
+    /// `W_U` for logits of base 2, so that `2^logit` gives the softmax: (groups of [`ROWS`] rows, d, rows of the group).
+    w_u: super::math::Buffer,
+    /// Streams by coordinate, (d, 16).
     pub(super) r: super::math::Buffer,
     /// Gradient by stream, (d, 16).
     pub(super) dr: super::math::Buffer,
@@ -48,17 +53,34 @@ pub(super) struct Scratch {
     f: super::math::Buffer,
     /// The sparse targets' `f_k`, in order.
     picked: Vec<f32>,
+    /// By lane, what the gradient by logit is still to be multiplied by.
+    scale: [f32; BLOCK],
 }
 
 impl Scratch {
     pub(super) fn new(shape: Shape) -> Self {
         use super::math::Buffer;
         Self {
+            w_u: Buffer::new(shape.n * shape.d),
             r: Buffer::new(shape.d * BLOCK),
             dr: Buffer::new(shape.d * BLOCK),
             g: Buffer::new(shape.n * BLOCK),
             f: Buffer::new(shape.n * BLOCK),
             picked: Vec::new(),
+            scale: [1.0; BLOCK],
+        }
+    }
+}
+
+/// Prepares `W_U` for [`softmax`], which then reads it from one end to the other.
+pub(super) fn pack(scratch: &mut Scratch, w_u: &[f32], shape: Shape) {
+    let rows = w_u.chunks(ROWS * shape.stride).zip(scratch.w_u.chunks_mut(ROWS * shape.d));
+    for (w_u, packed) in rows {
+        let k = packed.len() / shape.d;
+        for (q, row) in w_u.chunks_exact(shape.stride).enumerate() {
+            for (to, x) in packed[q..].iter_mut().step_by(k).zip(&row[..shape.d]) {
+                *to = x * LOG2_E;
+            }
         }
     }
 }
@@ -66,22 +88,15 @@ impl Scratch {
 /// Copies the block's rows, (16, stride), to `scratch.r`.
 pub(super) fn load_streams(scratch: &mut Scratch, rows: &[f32], shape: Shape) {
     for (l, row) in rows.chunks_exact(shape.stride).take(BLOCK).enumerate() {
-        for (to, x) in scratch.r.chunks_exact_mut(BLOCK).zip(row) {
-            to[l] = x * LOG2_E;
+        for (to, &x) in scratch.r.chunks_exact_mut(BLOCK).zip(row) {
+            to[l] = x;
         }
     }
 }
 
-/// Copies the block's streams by coordinate, (d, 16), to `scratch.r`.
-pub(super) fn load_lanes(scratch: &mut Scratch, lanes: &[f32]) {
-    for (to, x) in scratch.r.iter_mut().zip(lanes) {
-        *to = x * LOG2_E;
-    }
-}
-
-/// Copies `scratch.dr` to rows, (16, stride).
-pub(super) fn store_gradients(scratch: &Scratch, rows: &mut [f32], shape: Shape) {
-    for (l, row) in rows.chunks_exact_mut(shape.stride).take(BLOCK).enumerate() {
+/// Copies `scratch.dr` to 16 rows that lie `stride` apart.
+pub(super) fn store_gradients(scratch: &Scratch, rows: &mut [f32], stride: usize) {
+    for (l, row) in rows.chunks_exact_mut(stride).take(BLOCK).enumerate() {
         for (x, from) in row.iter_mut().zip(scratch.dr.chunks_exact(BLOCK)) {
             *x = from[l];
         }
@@ -89,39 +104,34 @@ pub(super) fn store_gradients(scratch: &Scratch, rows: &mut [f32], shape: Shape)
 }
 
 vector_fn! {
-    /// Leaves `2^(logit - max)` in `scratch.g`; returns, by lane, the argmax (first on a tie) and one over the sum.
-    pub(super) fn softmax<'a, I>(
-        scratch: &'a mut Scratch,
-        w_u: &'a [f32],
-        shape: Shape,
-    ) -> ([f32; BLOCK], [f32; BLOCK]) {
-        let (r, g) = (&scratch.r[..shape.d * BLOCK], &mut scratch.g[..shape.n * BLOCK]);
-        let (mut best, mut argmax) = (I::Wide::splat(f32::NEG_INFINITY), I::Wide::zero());
-        let mut k = 0;
-        for (g, w_u) in g.chunks_mut(4 * BLOCK).zip(w_u.chunks(4 * shape.stride)) {
-            let rows = g.len() / BLOCK;
-            match rows {
-                4 => logits::<I::Wide, 4>(g, w_u, r, shape.stride),
-                3 => logits::<I::Wide, 3>(g, w_u, r, shape.stride),
-                2 => logits::<I::Wide, 2>(g, w_u, r, shape.stride),
-                _ => logits::<I::Wide, 1>(g, w_u, r, shape.stride),
-            }
-            for row in g.chunks_exact(BLOCK) {
-                let z = I::Wide::load(row);
-                argmax = z.where_greater(best, I::Wide::splat(k as f32), argmax);
-                best = z.where_greater(best, z, best);
-                k += 1;
-            }
+    /// From streams `r (d, 16)` by coordinate: leaves `2^(logit - max)` in `scratch.g`; returns, by lane, the argmax (first on a tie) and one
+    /// over the sum. `None`: the streams in the scratch.
+    pub(super) fn softmax<'a, I>(scratch: &'a mut Scratch, r: Option<&'a [f32]>, shape: Shape) -> ([f32; BLOCK], [f32; BLOCK]) {
+        let r = r.unwrap_or(&scratch.r);
+        let (mut best, mut argmax, mut first) = (I::Wide::splat(f32::NEG_INFINITY), I::Wide::zero(), I::Wide::zero());
+        let groups = scratch.g[..shape.n * BLOCK].chunks_mut(ROWS * BLOCK).zip(scratch.w_u.chunks(ROWS * shape.d));
+        for (g, w_u) in groups {
+            let (top, at) = match g.len() / BLOCK {
+                5 => logits::<I::Wide, 5>(g, w_u, r),
+                4 => logits::<I::Wide, 4>(g, w_u, r),
+                3 => logits::<I::Wide, 3>(g, w_u, r),
+                2 => logits::<I::Wide, 2>(g, w_u, r),
+                _ => logits::<I::Wide, 1>(g, w_u, r),
+            };
+            argmax = top.where_greater(best, at.add(first), argmax);
+            best = top.max(best);
+            first = first.add(I::Wide::splat(ROWS as f32));
         }
+        let g = &mut scratch.g[..shape.n * BLOCK];
         // Small terms are summed apart: added one by one to a sum near 1 they would round away, all in one direction, and a
         // model that is almost sure would learn too slowly.
         let (mut small, mut large) = (I::Wide::zero(), I::Wide::zero());
         for row in g.chunks_exact_mut(BLOCK) {
             let e = exp2(I::Wide::load(row).sub(best));
             e.store(row);
-            let small_part = e.where_greater(I::Wide::splat(0.125), I::Wide::zero(), e);
-            small = small.add(small_part);
-            large = large.add(e.sub(small_part));
+            let bound = I::Wide::splat(0.125);
+            large = large.add_where_greater(e, bound);
+            small = small.add_unless_greater(e, bound);
         }
         let sum = large.add(small);
         let (mut index, mut over_sum) = ([0.0; BLOCK], [0.0; BLOCK]);
@@ -131,20 +141,23 @@ vector_fn! {
     }
 }
 
-/// `K` rows of logits.
+/// `K` rows of logits; returns, by lane, the largest and where it is (first on a tie).
 #[inline(always)]
-fn logits<W: Lanes, const K: usize>(g: &mut [f32], w_u: &[f32], r: &[f32], stride: usize) {
-    let w_u = &w_u[..K * stride];
+fn logits<W: Lanes, const K: usize>(g: &mut [f32], w_u: &[f32], r: &[f32]) -> (W, W) {
     let mut z = [W::zero(); K];
-    for (i, r) in r.chunks_exact(BLOCK).enumerate() {
+    for (w_u, r) in w_u.as_chunks::<K>().0.iter().zip(r.as_chunks::<BLOCK>().0) {
         let r = W::load(r);
-        for (q, z) in z.iter_mut().enumerate() {
-            *z = W::splat(w_u[q * stride + i]).fma(r, *z);
+        for (z, &w_u) in z.iter_mut().zip(w_u) {
+            *z = W::splat(w_u).fma(r, *z);
         }
     }
-    for (z, row) in z.iter().zip(g.chunks_exact_mut(BLOCK)) {
+    let (mut top, mut at) = (z[0], W::zero());
+    for (k, (&z, row)) in z.iter().zip(g.as_chunks_mut::<BLOCK>().0).enumerate() {
         z.store(row);
+        at = z.where_greater(top, W::splat(k as f32), at);
+        top = z.max(top);
     }
+    (top, at)
 }
 
 vector_fn! {
@@ -170,6 +183,7 @@ vector_fn! {
             s.store(g);
             picked.store(f);
         }
+        scratch.scale = [1.0; BLOCK];
         let factor = I::Wide::splat(factor);
         let total = total.mul(factor);
         for (g, f) in scratch.g.chunks_exact_mut(BLOCK).zip(scratch.f.chunks_exact(BLOCK)) {
@@ -181,36 +195,44 @@ vector_fn! {
 }
 
 vector_fn! {
-    /// Like [`dense_targets`], for a few targets `(16 k + lane, weight)`.
+    /// Like [`dense_targets`], for a few targets `16 k + lane` with weights, 1 if there are none. What is the same for a whole lane is
+    /// left in `scratch.scale`, to be multiplied later.
     pub(super) fn sparse_targets<'a, I>(
         scratch: &'a mut Scratch,
-        targets: &'a [(u32, f32)],
+        targets: &'a [u16],
+        weights: Option<&'a [f32]>,
         over_sum: &'a [f32; BLOCK],
         factor: f32,
     ) -> f64 {
         let g = &mut scratch.g[..];
         let mut total = [0.0f32; BLOCK];
         let mut loss = I::Wide::zero();
-        scratch.picked.clear();
-        for targets in targets.chunks(BLOCK) {
-            let (mut q_row, mut t_row) = ([1.0f32; BLOCK], [0.0f32; BLOCK]);
-            for ((&(at, t), q_to), t_to) in targets.iter().zip(&mut q_row).zip(&mut t_row) {
-                let l = at as usize % BLOCK;
-                let s = g[at as usize] * over_sum[l];
-                let q = s + EPS;
-                let picked = t * s / q;
-                total[l] += picked;
-                scratch.picked.push(picked);
-                (*q_to, *t_to) = (q, t);
+        scratch.picked.resize(targets.len().next_multiple_of(BLOCK), 0.0);
+        for (c, (targets, picked)) in targets.chunks(BLOCK).zip(scratch.picked.chunks_exact_mut(BLOCK)).enumerate() {
+            let (mut s_row, mut t_row) = ([1.0f32; BLOCK], [0.0f32; BLOCK]);
+            match weights {
+                Some(weights) => t_row[..targets.len()].copy_from_slice(&weights[c * BLOCK..][..targets.len()]),
+                None => t_row[..targets.len()].fill(1.0),
             }
-            loss = loss.minus_product(I::Wide::load(&t_row), ln(I::Wide::load(&q_row)));
+            for (&at, s) in targets.iter().zip(&mut s_row) {
+                *s = g[at as usize] * over_sum[at as usize % BLOCK];
+            }
+            let (s, t) = (I::Wide::load(&s_row), I::Wide::load(&t_row));
+            let q = s.add(I::Wide::splat(EPS));
+            t.mul(s).div(q).store(picked);
+            loss = loss.minus_product(t, ln(q));
+            for (&at, picked) in targets.iter().zip(picked) {
+                total[at as usize % BLOCK] += *picked;
+            }
         }
-        let total = I::Wide::load(&total).mul(I::Wide::load(over_sum)).mul(I::Wide::splat(factor));
-        for g in g.chunks_exact_mut(BLOCK) {
-            I::Wide::load(g).mul(total).store(g);
-        }
-        for (&(at, _), picked) in targets.iter().zip(&scratch.picked) {
-            g[at as usize] -= picked * factor;
+        // g_k = F s_k - f_k = (F / sum) (2^logit - f_k sum / F)
+        let scale = I::Wide::load(&total).mul(I::Wide::load(over_sum));
+        let zero = I::Wide::zero();
+        let mut over_scale = [0.0; BLOCK];
+        scale.where_greater(zero, I::Wide::splat(1.0).div(scale), zero).store(&mut over_scale);
+        scale.mul(I::Wide::splat(factor)).store(&mut scratch.scale);
+        for (&at, picked) in targets.iter().zip(&scratch.picked) {
+            g[at as usize] -= picked * over_scale[at as usize % BLOCK];
         }
         loss.sum() as f64
     }
@@ -227,14 +249,18 @@ vector_fn! {
     ) -> () {
         let g = &scratch.g[..shape.n * BLOCK];
         // logits = W_U r
-        stream_gradients::<I::Wide>(&mut scratch.dr, w_u, g, shape);
+        stream_gradients::<I>(&mut scratch.dr, w_u, g, shape);
+        let scale = I::Wide::load(&scratch.scale);
+        for dr in scratch.dr.chunks_exact_mut(BLOCK) {
+            I::Wide::load(dr).mul(scale).store(dr);
+        }
         let mut i = 0;
         while i < shape.stride {
             if shape.stride - i >= I::Wide::LANES {
-                weight_gradient::<I::Wide>(dw_u, g, rows, i, shape.stride);
+                weight_gradient::<I::Wide>(dw_u, g, rows, &scratch.scale, i, shape.stride);
                 i += I::Wide::LANES;
             } else {
-                weight_gradient::<I::Half>(dw_u, g, rows, i, shape.stride);
+                weight_gradient::<I::Half>(dw_u, g, rows, &scratch.scale, i, shape.stride);
                 i += I::Half::LANES;
             }
         }
@@ -253,7 +279,7 @@ vector_fn! {
         shape: Shape,
     ) -> () {
         let g = &scratch.g[..shape.n * BLOCK];
-        stream_gradients::<I::Wide>(dr, w_u, g, shape);
+        stream_gradients::<I>(dr, w_u, g, shape);
         for (g, dw_u) in g.chunks_exact(BLOCK).zip(dw_u.chunks_exact_mut(shape.d * BLOCK)) {
             let g = I::Wide::load(g);
             for (dw_u, r) in dw_u.chunks_exact_mut(BLOCK).zip(r.chunks_exact(BLOCK)) {
@@ -276,27 +302,27 @@ vector_fn! {
 
 /// All coordinates of `dr = W_Uᵀ g`, by lane.
 #[inline(always)]
-fn stream_gradients<W: Lanes>(dr: &mut [f32], w_u: &[f32], g: &[f32], shape: Shape) {
+fn stream_gradients<I: Isa>(dr: &mut [f32], w_u: &[f32], g: &[f32], shape: Shape) {
     let mut i = 0;
-    for dr in dr[..shape.d * BLOCK].chunks_mut(5 * BLOCK) {
-        let w_u = &w_u[i..];
-        match dr.len() / BLOCK {
-            5 => stream_gradient::<W, 5>(dr, w_u, g, shape.stride),
-            4 => stream_gradient::<W, 4>(dr, w_u, g, shape.stride),
-            3 => stream_gradient::<W, 3>(dr, w_u, g, shape.stride),
-            2 => stream_gradient::<W, 2>(dr, w_u, g, shape.stride),
-            _ => stream_gradient::<W, 1>(dr, w_u, g, shape.stride),
-        }
-        i += 5;
+    while i < shape.d {
+        let dr = &mut dr[i * BLOCK..shape.d * BLOCK];
+        i += match shape.d - i {
+            10.. if I::WIDE_REGISTERS => stream_gradient::<I::Wide, 10>(dr, w_u, g, i, shape.stride),
+            5.. => stream_gradient::<I::Wide, 5>(dr, w_u, g, i, shape.stride),
+            4 => stream_gradient::<I::Wide, 4>(dr, w_u, g, i, shape.stride),
+            3 => stream_gradient::<I::Wide, 3>(dr, w_u, g, i, shape.stride),
+            2 => stream_gradient::<I::Wide, 2>(dr, w_u, g, i, shape.stride),
+            _ => stream_gradient::<I::Wide, 1>(dr, w_u, g, i, shape.stride),
+        };
     }
 }
 
-/// `D` coordinates of `dr`.
+/// `D` coordinates of `dr`, from coordinate `i`; returns `D`.
 #[inline(always)]
-fn stream_gradient<W: Lanes, const D: usize>(dr: &mut [f32], w_u: &[f32], g: &[f32], stride: usize) {
+fn stream_gradient<W: Lanes, const D: usize>(dr: &mut [f32], w_u: &[f32], g: &[f32], i: usize, stride: usize) -> usize {
     let mut sums = [W::zero(); D];
-    for (g, w_u) in g.chunks_exact(BLOCK).zip(w_u.chunks(stride)) {
-        let (g, w_u) = (W::load(g), &w_u[..D]);
+    for (g, w_u) in g.as_chunks::<BLOCK>().0.iter().zip(w_u.chunks_exact(stride)) {
+        let (g, w_u) = (W::load(g), &w_u[i..][..D]);
         for (sum, &w) in sums.iter_mut().zip(w_u) {
             *sum = W::splat(w).fma(g, *sum);
         }
@@ -304,35 +330,49 @@ fn stream_gradient<W: Lanes, const D: usize>(dr: &mut [f32], w_u: &[f32], g: &[f
     for (sum, dr) in sums.iter().zip(dr.chunks_exact_mut(BLOCK)) {
         sum.store(dr);
     }
+    D
 }
 
 /// Columns `i..` of `dW_U`, one vector of them.
 #[inline(always)]
-fn weight_gradient<V: Lanes>(dw_u: &mut [f32], g: &[f32], rows: &[f32], i: usize, stride: usize) {
-    for (g, dw_u) in g.chunks(4 * BLOCK).zip(dw_u.chunks_mut(4 * stride)) {
-        match g.len() / BLOCK {
-            4 => weight_rows::<V, 4>(dw_u, g, rows, i, stride),
-            3 => weight_rows::<V, 3>(dw_u, g, rows, i, stride),
-            2 => weight_rows::<V, 2>(dw_u, g, rows, i, stride),
-            _ => weight_rows::<V, 1>(dw_u, g, rows, i, stride),
-        }
+fn weight_gradient<V: Lanes>(dw_u: &mut [f32], g: &[f32], rows: &[f32], scale: &[f32; BLOCK], i: usize, stride: usize) {
+    let mut r = [V::zero(); BLOCK];
+    for ((r, row), &scale) in r.iter_mut().zip(rows.chunks_exact(stride)).zip(scale) {
+        *r = V::load(&row[i..]).mul(V::splat(scale));
+    }
+    let (mut g, mut dw_u) = (g.as_chunks::<BLOCK>().0, dw_u);
+    while !g.is_empty() {
+        let count = match g.len() {
+            // As many sums at a time as keep the processor from waiting for one of them.
+            8.. if V::LANES == 8 => weight_rows::<V, 8>(dw_u, g, &r, i, stride),
+            4.. => weight_rows::<V, 4>(dw_u, g, &r, i, stride),
+            _ => weight_rows::<V, 1>(dw_u, g, &r, i, stride),
+        };
+        (g, dw_u) = (&g[count..], &mut dw_u[count * stride..]);
     }
 }
 
+/// `K` rows of it; returns `K`.
 #[inline(always)]
-fn weight_rows<V: Lanes, const K: usize>(dw_u: &mut [f32], g: &[f32], rows: &[f32], i: usize, stride: usize) {
-    let g = &g[..K * BLOCK];
+fn weight_rows<V: Lanes, const K: usize>(
+    dw_u: &mut [f32],
+    g: &[[f32; BLOCK]],
+    r: &[V; BLOCK],
+    i: usize,
+    stride: usize,
+) -> usize {
+    let g = &g[..K];
     let mut sums = [V::zero(); K];
-    for (q, sum) in sums.iter_mut().enumerate() {
-        *sum = V::load(&dw_u[q * stride + i..]);
+    for (sum, dw_u) in sums.iter_mut().zip(dw_u.chunks_exact(stride)) {
+        *sum = V::load(&dw_u[i..]);
     }
-    for (l, row) in rows.chunks_exact(stride).take(BLOCK).enumerate() {
-        let r = V::load(&row[i..]);
-        for (q, sum) in sums.iter_mut().enumerate() {
-            *sum = V::splat(g[q * BLOCK + l]).fma(r, *sum);
+    for (l, &r) in r.iter().enumerate() {
+        for (sum, g) in sums.iter_mut().zip(g) {
+            *sum = V::splat(g[l]).fma(r, *sum);
         }
     }
-    for (q, sum) in sums.iter().enumerate() {
-        sum.store(&mut dw_u[q * stride + i..]);
+    for (sum, dw_u) in sums.iter().zip(dw_u.chunks_exact_mut(stride)) {
+        sum.store(&mut dw_u[i..]);
     }
+    K
 }
