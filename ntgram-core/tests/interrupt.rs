@@ -38,7 +38,15 @@ fn trains_until_it_is_stopped() {
 
 /// Starts the test above, waits until it trains and sends it SIGINT.
 fn interrupt(in_a_notebook: bool) -> (Child, Vec<String>) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let program = std::env::current_exe().unwrap();
+    let mut command = if cfg!(target_os = "linux") {
+        // A shell that starts `make test` in the background has it ignore the signal, and all that it starts.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
     command.args(["trains_until_it_is_stopped", "--exact", "--ignored", "--nocapture"]).stdout(Stdio::piped());
     if in_a_notebook {
         command.env("EVCXR_IS_RUNTIME", "1");

@@ -1,4 +1,5 @@
-//! The batches in the order of the visits, shuffled a little ahead of the steps: on a thread of its own where one is free.
+//! The batches in the order of the visits, shuffled a little ahead of the steps: on a thread of its own where one is free, else beside
+//! the step before by whichever thread is done first with that ([`Feed::prepare`]).
 
 use super::contexts::Keys;
 use crate::rng::{Permutation, TorchRng};
@@ -17,6 +18,17 @@ struct Stream {
     done: usize,
     /// Samples given out at a time: whole batches.
     portion: usize,
+}
+
+/// Who shuffles.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum By {
+    /// A thread that has nothing else to do, if the data are long enough for one.
+    Thread,
+    /// Whoever calls [`Feed::prepare`] in each step.
+    Steps,
+    /// [`Feed::batch`], when there is nothing left.
+    Demand,
 }
 
 impl Stream {
@@ -52,6 +64,10 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Feed {
     source: Source,
+    /// The next block, if it is prepared.
+    ready: Option<Vec<u32>>,
+    /// A block that was used up.
+    used: Vec<u32>,
     batch_size: usize,
     /// Where the next batch begins in the block, and the block's length.
     at: usize,
@@ -59,15 +75,23 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Batches of `batch_size` keys; `shuffle`: the seed of the generator whose `randperm` is their order; `ahead`: whether a
-    /// thread may be used.
-    pub(super) fn new(keys: Keys, shuffle: Option<u64>, batch_size: usize, ahead: bool) -> Self {
-        let portion = BLOCK.div_ceil(batch_size).saturating_mul(batch_size);
+    /// Batches of `batch_size` keys; `shuffle`: the seed of the generator whose `randperm` is their order.
+    pub(super) fn new(keys: Keys, shuffle: Option<u64>, batch_size: usize, by: By) -> Self {
+        let portion = if by == By::Steps { batch_size } else { BLOCK.div_ceil(batch_size).saturating_mul(batch_size) };
         let long = keys.len() / 4 > portion;
         let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
         let stream = Stream { keys, permutation, done: 0, portion };
-        let source = if ahead && long { prepare_ahead(stream) } else { Source::Here(Box::new(stream)) };
-        Self { source, batch_size, at: 0, len: 0 }
+        let source = if by == By::Thread && long { prepare_ahead(stream) } else { Source::Here(Box::new(stream)) };
+        Self { source, ready: None, used: Vec::new(), batch_size, at: 0, len: 0 }
+    }
+
+    /// Shuffles what [`Feed::batch`] will give after its block is used up.
+    pub(super) fn prepare(&mut self) {
+        if let (Source::Here(stream), None) = (&mut self.source, &self.ready) {
+            let mut block = std::mem::take(&mut self.used);
+            stream.next(&mut block);
+            self.ready = Some(block);
+        }
     }
 
     /// Where the keys of the next batch lie in `block`, which is replaced by the next one when it is used up; empty at the end. `block` must
@@ -75,7 +99,10 @@ impl Feed {
     pub(super) fn batch(&mut self, block: &mut Vec<u32>) -> Range<usize> {
         if self.at == self.len {
             match &mut self.source {
-                Source::Here(stream) => stream.next(block),
+                Source::Here(stream) => match self.ready.take() {
+                    Some(next) => self.used = std::mem::replace(block, next),
+                    None => stream.next(block),
+                },
                 Source::Ahead { blocks, used } => {
                     let next = blocks.recv().unwrap_or_default();
                     // The thread may have ended already.
@@ -121,16 +148,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn batches_are_the_same_with_and_without_a_thread() {
+    fn batches_are_the_same_whoever_shuffles() {
         let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
         let order = TorchRng::new(5).randperm(keys.len() as u32);
         let want: Vec<u32> = order.iter().map(|&i| keys[i as usize].into()).collect();
         let long = keys.iter().map(|&key| key.into()).collect();
-        for (keys, ahead) in [(Keys::Short(keys.clone()), false), (Keys::Short(keys), true), (Keys::Long(long), true)] {
-            let mut feed = Feed::new(keys, Some(5), 1000, ahead);
-            assert_eq!(matches!(feed.source, Source::Ahead { .. }), ahead);
+        let short = || Keys::Short(keys.clone());
+        let all = [(short(), By::Demand), (short(), By::Steps), (short(), By::Thread), (Keys::Long(long), By::Thread)];
+        for (keys, by) in all {
+            let mut feed = Feed::new(keys, Some(5), 1000, by);
+            assert_eq!(matches!(feed.source, Source::Ahead { .. }), by == By::Thread);
             let (mut got, mut block) = (Vec::new(), Vec::new());
             loop {
+                // Now and then nobody finds the time.
+                if by == By::Steps && got.len() % 7000 != 0 {
+                    feed.prepare();
+                }
                 let range = feed.batch(&mut block);
                 assert_eq!(feed.batch(&mut block), range, "the same until it goes on");
                 assert_eq!(range.len(), (want.len() - got.len()).min(1000));
@@ -146,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_unfinished_thread_ends_with_its_feed() {
-        let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, true);
+        let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, By::Thread);
         let mut block = Vec::new();
         let range = feed.batch(&mut block);
         assert_eq!(block[range][..3], [0, 1, 2]);

@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
 use adam::Factors;
 use contexts::Contexts;
-use feed::Feed;
+use feed::{By, Feed};
 use layout::Layout;
 use math::Buffer;
 use pool::Pool;
@@ -137,6 +137,7 @@ struct Shared {
     /// Parameters that all parts read, in the engine's layout: all of a Transformer's, `W_U` of a low-rank model.
     params: RwLock<Buffer>,
     parts: Vec<Mutex<(Part, Tally)>>,
+    feed: Mutex<Feed>,
     command: RwLock<Command>,
 }
 
@@ -193,8 +194,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    /// Works on part `k`.
+    /// Works on part `k`, or, after the last, on the next batch's order.
     fn work(&self, k: usize) {
+        if k == self.parts.len() {
+            return locked(&self.feed).prepare();
+        }
         let command = &*self.command.read().expect("no worker panics");
         let params = self.params.read().expect("no worker panics");
         let (part, tally) = &mut *locked(&self.parts[k]);
@@ -223,7 +227,6 @@ pub struct Trainer {
     grad: Buffer,
     /// What of the shared parameters is trained.
     trained: Vec<Range<usize>>,
-    feed: Feed,
     entropy: f64,
     lr: f64,
     steps: u64,
@@ -321,19 +324,25 @@ impl Trainer {
                 place = Place::LowRank { shape, freeze_e: problem.freeze.freeze_e };
             }
         };
-        let feed = Feed::new(keys, problem.shuffle, problem.batch_size, threads > parts.len());
+        let by = match parts.len() {
+            parts if threads > parts => By::Thread,
+            1 => By::Demand,
+            _ => By::Steps,
+        };
+        let feed = Feed::new(keys, problem.shuffle, problem.batch_size, by);
         let threads = threads.min(parts.len());
         let shared = Arc::new(Shared {
             level,
             contexts,
             params: RwLock::new(shared),
             parts: parts.into_iter().map(|part| Mutex::new((part, Tally::default()))).collect(),
+            feed: Mutex::new(feed),
             command: RwLock::default(),
         });
         let pool =
             if threads > 1 {
                 let theirs = Arc::clone(&shared);
-                let pool = Pool::new(threads - 1, shared.parts.len(), move |part| theirs.work(part));
+                let pool = Pool::new(threads - 1, shared.parts.len() + 1, move |part| theirs.work(part));
                 Some(pool.map_err(|e| {
                     Error::argument("threads", problem.threads, format!("no thread could be started: {e}"))
                 })?)
@@ -342,20 +351,7 @@ impl Trainer {
             };
         let initial = if matches!(place, Place::LowRank { .. }) { params } else { Vec::new() };
         let grad = Buffer::new(m.len());
-        Ok(Self {
-            shared,
-            pool,
-            place,
-            initial,
-            m,
-            v,
-            grad,
-            trained,
-            feed,
-            entropy: problem.entropy,
-            lr: problem.lr,
-            steps,
-        })
+        Ok(Self { shared, pool, place, initial, m, v, grad, trained, entropy: problem.entropy, lr: problem.lr, steps })
     }
 
     /// One Adam step on the next batch; `None` when every sequence has been visited.
@@ -368,7 +364,7 @@ impl Trainer {
         let (m, v) = (&mut self.m, &mut self.v);
         let update = Update { params: &mut params, m, v, grad: &self.grad, trained: &self.trained, factors };
         dispatch(self.shared.level, update);
-        self.feed.advance();
+        locked(&self.shared.feed).advance();
         Some(outcome)
     }
 
@@ -427,7 +423,7 @@ impl Trainer {
     fn work(&mut self, update: Option<Factors>) -> Option<StepOutcome> {
         let size = {
             let command = &mut *self.shared.command.write().expect("no worker panics");
-            command.batch = self.feed.batch(&mut command.block);
+            command.batch = locked(&self.shared.feed).batch(&mut command.block);
             command.update = update;
             command.batch.len() as f64
         };
