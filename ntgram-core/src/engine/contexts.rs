@@ -56,12 +56,8 @@ impl Contexts {
             });
             return (Self { first, second, target_bits, n_vocab, direct: true }, Keys::Short(keys));
         }
-        let mut ids = vec![few as u32; n_vocab * n_vocab];
-        if !few {
-            for &[a, b, _] in triples {
-                ids[place(a, b)] = 1;
-            }
-        }
+        let mut ids =
+            if few { vec![1; n_vocab * n_vocab] } else { occurring(triples, n_vocab * n_vocab, threads, place) };
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for b in 0..n_vocab as u16 {
             for a in 0..n_vocab as u16 {
@@ -90,9 +86,9 @@ impl Contexts {
         self.first.len()
     }
 
-    /// Splits the contexts into at most `parts` ranges with about as many samples each; with `whole_runs`, only between two
-    /// second tokens.
-    pub(super) fn split(&self, keys: &Keys, parts: usize, whole_runs: bool) -> Vec<Range<usize>> {
+    /// Splits the contexts into at most `parts` ranges with about as many samples each, but fewer in the last, whose thread has `beside` times
+    /// the work on all of them to do beside it; with `whole_runs`, only between two second tokens.
+    pub(super) fn split(&self, keys: &Keys, parts: usize, beside: f64, whole_runs: bool) -> Vec<Range<usize>> {
         if parts <= 1 {
             return std::iter::once(0..self.len()).collect();
         }
@@ -100,13 +96,13 @@ impl Contexts {
         let mut weight = vec![0usize; self.len()];
         let every = keys.len().div_ceil(1 << 16);
         (0..keys.len()).step_by(every.max(1)).for_each(|i| weight[(keys.get(i) >> self.target_bits) as usize] += 1);
-        let total: usize = weight.iter().sum();
+        let total = weight.iter().sum::<usize>() as f64 * (1.0 + beside);
         let mut ranges = Vec::new();
         let (mut start, mut sum) = (0, 0);
         for (c, weight) in weight.into_iter().enumerate() {
             sum += weight;
             let boundary = !whole_runs || c + 1 == self.len() || self.second[c] != self.second[c + 1];
-            if boundary && sum * parts >= total * (ranges.len() + 1) && ranges.len() + 1 < parts {
+            if boundary && (sum * parts) as f64 >= total * (ranges.len() + 1) as f64 && ranges.len() + 1 < parts {
                 ranges.push(start..c + 1);
                 start = c + 1;
             }
@@ -152,6 +148,38 @@ impl Job for DirectKeys<'_> {
             *key = row.wrapping_mul(block).wrapping_add(context % block);
         }
     }
+}
+
+/// 1 for each of the `contexts` that occurs in `triples`, else 0.
+fn occurring(
+    triples: &[[u16; 3]],
+    contexts: usize,
+    threads: usize,
+    place: impl Fn(u16, u16) -> usize + Sync,
+) -> Vec<u32> {
+    let search = |triples: &[[u16; 3]]| {
+        let (mut seen, mut missing) = (vec![0; contexts], contexts);
+        for &[a, b, _] in triples {
+            let seen = &mut seen[place(a, b)];
+            missing -= (*seen == 0) as usize;
+            *seen = 1;
+            if missing == 0 {
+                break;
+            }
+        }
+        seen
+    };
+    std::thread::scope(|scope| {
+        let mut shares = triples.chunks(triples.len().div_ceil(threads.max(1)).max(1));
+        let mine = shares.next().unwrap_or_default();
+        let theirs: Vec<_> = shares.map(|share| scope.spawn(|| search(share))).collect();
+        let mut seen = search(mine);
+        for share in theirs {
+            let found = share.join().expect("the search does not panic");
+            seen.iter_mut().zip(found).for_each(|(seen, found)| *seen |= found);
+        }
+        seen
+    })
 }
 
 /// A key for every row, filled in by `fill` on `threads` threads.

@@ -232,14 +232,20 @@ pub struct Trainer {
     steps: u64,
 }
 
+/// About the work on one sample, in multiplications by a parameter.
+fn sample_work(problem: &Problem) -> usize {
+    match problem.model {
+        Model::Transformer(c) => c.n_vocab * c.d_model * (1 + c.n_layers * c.parallel_heads / 4),
+        Model::LowRank(c) => c.n_vocab * c.d_model,
+    }
+}
+
 /// Parts of a problem: more than one only where a step is long enough that threads pay.
 fn part_count(problem: &Problem) -> usize {
-    let (n, width) = match problem.model {
-        Model::Transformer(c) => (c.n_vocab, c.d_model * (1 + c.n_layers * c.parallel_heads / 4)),
-        Model::LowRank(c) => (c.n_vocab, c.d_model),
-    };
-    let pairs = problem.batch_size.min(n * n);
-    if pairs * n * width >= 1 << 17 { 2 } else { 1 }
+    let (Model::Transformer(&TransformerConfig { n_vocab, .. }) | Model::LowRank(&LowRankConfig { n_vocab, .. })) =
+        problem.model;
+    let pairs = problem.batch_size.min(n_vocab * n_vocab);
+    if pairs * sample_work(problem) >= 1 << 17 { 2 } else { 1 }
 }
 
 impl Trainer {
@@ -263,6 +269,8 @@ impl Trainer {
         let steps = adam.map_or(0, |state| state.steps);
         let threads = problem.threads.max(1);
         let law = (!problem.next_token).then_some(problem.law);
+        // Shuffling takes about as long as so many multiplications.
+        let beside = (60.0 / sample_work(problem) as f64).min(0.2);
         // Parameters, first and second moments; moments start at zero.
         let lists = [Some(&params[..]), adam.map(|a| &a.m[..]), adam.map(|a| &a.v[..])];
         let (contexts, keys, parts, place, [shared, m, v], trained);
@@ -277,7 +285,7 @@ impl Trainer {
                     transformer::Part::new(Arc::clone(&layout), config.skips, &contexts, range, problem.batch_size, law)
                 };
                 parts = contexts
-                    .split(&keys, n_parts, true)
+                    .split(&keys, n_parts, beside, true)
                     .into_iter()
                     .map(|r| Part::Transformer(Box::new(new(r))))
                     .collect::<Vec<_>>();
@@ -296,7 +304,7 @@ impl Trainer {
                 let moves = |a, b| lists[1..].iter().flatten().any(|list| list[row(a, b)].iter().any(|&x| x != 0.0));
                 (contexts, keys) = Contexts::new(problem.tokens, n, problem.batch_size, n_parts <= 1, threads, moves);
                 parts = contexts
-                    .split(&keys, n_parts, false)
+                    .split(&keys, n_parts, beside, false)
                     .into_iter()
                     .map(|range| {
                         let mut part = low_rank::Part::new(shape, &contexts, range.clone(), problem.batch_size, law);
