@@ -20,6 +20,7 @@ fn main() -> Result<()> {
 
     let mut rng = TorchRng::new(0);
     let pi = power_unif_law(&[1.0; 3], &[n_vocab; 3], n_vocab, &mut rng)?;
+    entropy(&pi); // the law keeps it
     let data = sample_data(batch_size, steps, &pi, 3, &mut rng)?;
     let options = TrainOptions { engine: Some(engine), threads, progress: false, ..Default::default() };
     let (history, grown) = if arguments[0] == "low" {

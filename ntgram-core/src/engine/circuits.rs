@@ -49,77 +49,126 @@ impl Circuit {
     }
 }
 
-vector_fn! {
-    /// `matrix[e, c] = factor Σ_t left[t, e] right[t, c]` by head; `left` and `right` are `(t, e)` and `(t, c)` with the given strides (in
-    /// units of one strip of heads).
-    fn compose<'a, I>(
-        circuit: &'a mut Circuit,
-        layout: &'a Layout,
-        left: &'a [f32],
-        right: &'a [f32],
-        right_steps: [usize; 2],
-        factor: f32,
-    ) -> () {
-        let &Layout { d, lanes, d_head, .. } = layout;
-        let factor = I::Half::splat(factor);
-        for (e, row) in circuit.by_head_lane.chunks_exact_mut(d * lanes).enumerate() {
-            for (c, strip) in row.chunks_exact_mut(lanes).enumerate() {
-                for (v, to) in strip.chunks_exact_mut(I::Half::LANES).enumerate() {
-                    let mut sum = I::Half::zero();
-                    for t in 0..d_head {
-                        let l = I::Half::load(&left[(t * d + e) * lanes + v * I::Half::LANES..]);
-                        let r = I::Half::load(&right[(t * right_steps[0] + c * right_steps[1]) * lanes + v * I::Half::LANES..]);
-                        sum = l.fma(r, sum);
-                    }
-                    sum.mul(factor).store(to);
-                }
-            }
-        }
-        circuit.spread(layout);
-    }
+/// A matrix for every head: entry `(i, j)` is the strip of heads number `i * row + j * column`.
+#[derive(Clone, Copy)]
+struct Steps {
+    row: usize,
+    column: usize,
 }
 
 vector_fn! {
-    /// From the gradient by `matrix` (see [`compose`]) to those by `left` and `right`, added.
-    fn decompose<'a, I>(
-        circuit: &'a Circuit,
-        layout: &'a Layout,
-        lefts: (&'a [f32], &'a mut [f32]),
-        rights: (&'a [f32], &'a mut [f32]),
-        right_steps: [usize; 2],
+    /// For every head `c[i, j] = factor Σ_k a[i, k] b[k, j]`, with `add` onto the old `c`; `sizes` are those of i, j and k.
+    fn product<'a, I>(
+        c: (&'a mut [f32], Steps),
+        a: (&'a [f32], Steps),
+        b: (&'a [f32], Steps),
+        sizes: [usize; 3],
+        lanes: usize,
         factor: f32,
+        add: bool,
     ) -> () {
-        let &Layout { d, lanes, d_head, .. } = layout;
-        let ((left, d_left), (right, d_right)) = (lefts, rights);
-        let factor = I::Half::splat(factor);
+        let [rows, columns, depth] = sizes;
         for v in (0..lanes).step_by(I::Half::LANES) {
-            for t in 0..d_head {
-                for e in 0..d {
-                    // matrix[e, c] = factor Σ_t left[t, e] right[t, c]
-                    let at_left = (t * d + e) * lanes + v;
-                    let l = I::Half::load(&left[at_left..]).mul(factor);
-                    let mut sum = I::Half::zero();
-                    for (c, g) in circuit.gradient[e * d * lanes..][..d * lanes].chunks_exact(lanes).enumerate() {
-                        let at_right = (t * right_steps[0] + c * right_steps[1]) * lanes + v;
-                        let g = I::Half::load(&g[v..]);
-                        sum = g.fma(I::Half::load(&right[at_right..]), sum);
-                        let to = &mut d_right[at_right..];
-                        g.fma(l, I::Half::load(to)).store(to);
-                    }
-                    let to = &mut d_left[at_left..];
-                    sum.fma(factor, I::Half::load(to)).store(to);
+            let mut i = 0;
+            while i < rows {
+                let height = if rows - i >= 4 { 4 } else { 1 };
+                let mut j = 0;
+                while j < columns {
+                    let at = [i, j, v];
+                    let (c, sizes) = ((&mut *c.0, c.1), [depth, lanes]);
+                    j += match (height, columns - j) {
+                        (4, 2..) => tile::<I::Half, 4, 2>(c, a, b, at, sizes, factor, add),
+                        (4, _) => tile::<I::Half, 4, 1>(c, a, b, at, sizes, factor, add),
+                        (_, 4..) => tile::<I::Half, 1, 4>(c, a, b, at, sizes, factor, add),
+                        (_, _) => tile::<I::Half, 1, 1>(c, a, b, at, sizes, factor, add),
+                    };
                 }
+                i += height;
             }
         }
     }
+}
+
+/// `H` rows and `W` columns of a product, for the heads of one vector; returns `W`.
+#[inline(always)]
+fn tile<V: Lanes, const H: usize, const W: usize>(
+    c: (&mut [f32], Steps),
+    a: (&[f32], Steps),
+    b: (&[f32], Steps),
+    [i, j, v]: [usize; 3],
+    [depth, lanes]: [usize; 2],
+    factor: f32,
+    add: bool,
+) -> usize {
+    let mut sums = [[V::zero(); W]; H];
+    for k in 0..depth {
+        let mut right = [V::zero(); W];
+        for (w, right) in right.iter_mut().enumerate() {
+            *right = V::load(&b.0[(k * b.1.row + (j + w) * b.1.column) * lanes + v..]);
+        }
+        for (h, sums) in sums.iter_mut().enumerate() {
+            let left = V::load(&a.0[((i + h) * a.1.row + k * a.1.column) * lanes + v..]);
+            for (sum, &right) in sums.iter_mut().zip(&right) {
+                *sum = left.fma(right, *sum);
+            }
+        }
+    }
+    let factor = V::splat(factor);
+    for (h, sums) in sums.iter().enumerate() {
+        for (w, sum) in sums.iter().enumerate() {
+            let to = &mut c.0[((i + h) * c.1.row + (j + w) * c.1.column) * lanes + v..];
+            let old = if add { V::load(to) } else { V::zero() };
+            sum.fma(factor, old).store(to);
+        }
+    }
+    W
+}
+
+/// `matrix[e, c] = factor Σ_t left[t, e] right[t, c]` by head; `left` is `(t, e)`, `right` lies as `right_steps` says.
+fn compose<I: Isa>(
+    circuit: &mut Circuit,
+    layout: &Layout,
+    left: &[f32],
+    (right, right_steps): (&[f32], Steps),
+    factor: f32,
+) {
+    let &Layout { d, lanes, d_head, .. } = layout;
+    let left = (left, Steps { row: 1, column: d });
+    let matrix = (&mut *circuit.by_head_lane, Steps { row: d, column: 1 });
+    product::<I>(matrix, left, (right, right_steps), [d, d, d_head], lanes, factor, false);
+    circuit.spread(layout);
+}
+
+/// From the gradient by `matrix` (see [`compose`]) to those by `left` and `right`, added.
+fn decompose<I: Isa>(
+    circuit: &Circuit,
+    layout: &Layout,
+    (left, d_left): (&[f32], &mut [f32]),
+    (right, d_right, right_steps): (&[f32], &mut [f32], Steps),
+    factor: f32,
+) {
+    let &Layout { d, lanes, d_head, .. } = layout;
+    let by_row = Steps { row: d, column: 1 };
+    let transposed = Steps { row: 1, column: d };
+    // d_left[t, e] = factor Σ_c right[t, c] matrix[e, c];  d_right[t, c] = factor Σ_e left[t, e] matrix[e, c]
+    let matrix = &*circuit.gradient;
+    let sizes = [d_head, d, d];
+    product::<I>((d_left, by_row), (right, right_steps), (matrix, transposed), sizes, lanes, factor, true);
+    product::<I>((d_right, right_steps), (left, by_row), (matrix, by_row), sizes, lanes, factor, true);
+}
+
+/// How `W_K[t, c]` and `W_O[c, t]` lie, by `t` and `c`.
+fn right_steps(layout: &Layout) -> [Steps; 2] {
+    [Steps { row: layout.d, column: 1 }, Steps { row: 1, column: layout.d_head }]
 }
 
 /// Both circuits of layer `layer`, from the parameters.
 pub(super) fn forward<I: Isa>(qk: &mut Circuit, ov: &mut Circuit, layout: &Layout, params: &[f32], layer: usize) {
     let slots = &layout.layers[layer];
     let scale = 1.0 / (layout.d_head as f32).sqrt();
-    compose::<I>(qk, layout, &params[slots.w_q.clone()], &params[slots.w_k.clone()], [layout.d, 1], scale);
-    compose::<I>(ov, layout, &params[slots.w_v.clone()], &params[slots.w_o.clone()], [1, layout.d_head], 1.0);
+    let [of_k, of_o] = right_steps(layout);
+    compose::<I>(qk, layout, &params[slots.w_q.clone()], (&params[slots.w_k.clone()], of_k), scale);
+    compose::<I>(ov, layout, &params[slots.w_v.clone()], (&params[slots.w_o.clone()], of_o), 1.0);
 }
 
 /// From the circuits' gradients to the parameters', added.
@@ -138,7 +187,8 @@ pub(super) fn backward<I: Isa>(
     let (d_k, rest) = rest.split_at_mut(slots.w_k.len());
     let (d_v, d_o) = rest.split_at_mut(slots.w_v.len());
     let (q, k) = (&params[slots.w_q.clone()], &params[slots.w_k.clone()]);
-    decompose::<I>(qk, layout, (q, d_q), (k, d_k), [layout.d, 1], scale);
+    let [of_k, of_o] = right_steps(layout);
+    decompose::<I>(qk, layout, (q, d_q), (k, d_k, of_k), scale);
     let (v, o) = (&params[slots.w_v.clone()], &params[slots.w_o.clone()]);
-    decompose::<I>(ov, layout, (v, d_v), (o, d_o), [1, layout.d_head], 1.0);
+    decompose::<I>(ov, layout, (v, d_v), (o, d_o, of_o), 1.0);
 }
