@@ -18,19 +18,15 @@ use super::layout::{Layout, padded};
 use super::math::{Buffer, sigmoid};
 use super::simd::{Isa, Lanes, vector_fn};
 
-/// A layer's tables and their gradients.
+/// A layer's tables and their gradients. Each table is needed in one layout on the way forward and in the other on the way back.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// `u[b]`, (rows 1, d, lanes) and (rows 1, heads, stride).
+    /// `u[b]`: forward (rows 1, d, lanes), backward (rows 1, heads, stride).
     u: Buffer,
-    u_by_head: Buffer,
-    /// `o0[a]`, (rows 0, d, lanes) and (rows 0, heads, stride).
-    o0: Buffer,
-    pub(super) o0_by_head: Buffer,
-    /// `o1[b]`, likewise over rows 1.
+    /// `o0[a]`, `o1[b]`: forward (rows, heads, stride), backward (rows, d, lanes).
+    pub(super) o0: Buffer,
     o1: Buffer,
-    o1_by_head: Buffer,
-    /// Gradients by `u`, `o0`, `o1`, in the first layout.
+    /// Gradients by `u`, `o0`, `o1`, (rows, d, lanes).
     du: Buffer,
     pub(super) d_o0: Buffer,
     d_o1: Buffer,
@@ -80,32 +76,40 @@ impl Tables {
     /// Room for `rows0`, `rows1` rows and `pairs` pairs.
     pub(super) fn new(layout: &Layout, rows0: usize, rows1: usize, pairs: usize) -> Self {
         let &Layout { d, stride, heads, lanes, .. } = layout;
-        let table = |rows: usize| Buffer::new(rows * d * lanes);
-        let by_head = |rows: usize| Buffer::new(rows * heads * stride);
+        let table = |rows: usize| Buffer::new(rows * (d * lanes).max(heads * stride));
+        let gradient = |rows: usize| Buffer::new(rows * d * lanes);
         Self {
             u: table(rows1),
-            u_by_head: by_head(rows1),
             o0: table(rows0),
-            o0_by_head: by_head(rows0),
             o1: table(rows1),
-            o1_by_head: by_head(rows1),
-            du: table(rows1),
-            d_o0: table(rows0),
-            d_o1: table(rows1),
+            du: gradient(rows1),
+            d_o0: gradient(rows0),
+            d_o1: gradient(rows1),
             alpha: Buffer::new(pairs * lanes),
             d_score: Buffer::new(pairs * lanes),
         }
     }
 }
 
-/// Fills the tables.
+/// Fills the tables for the way forward.
 pub(super) fn fill<I: Isa>(tables: &mut Tables, layout: &Layout, qk: &Circuit, ov: &Circuit, at0: Inputs, at1: Inputs) {
     fill_table::<I>(&mut tables.u, layout, at1.f, &qk.by_head_lane, at1.rows);
-    fill_table::<I>(&mut tables.u_by_head, layout, at1.f, &qk.by_coordinate_lane, at1.rows);
+    fill_table::<I>(&mut tables.o0, layout, at0.g, &ov.by_coordinate_lane, at0.rows);
+    fill_table::<I>(&mut tables.o1, layout, at1.g, &ov.by_coordinate_lane, at1.rows);
+}
+
+/// Fills the tables for the way back.
+pub(super) fn fill_backward<I: Isa>(
+    tables: &mut Tables,
+    layout: &Layout,
+    qk: &Circuit,
+    ov: &Circuit,
+    at0: Inputs,
+    at1: Inputs,
+) {
+    fill_table::<I>(&mut tables.u, layout, at1.f, &qk.by_coordinate_lane, at1.rows);
     fill_table::<I>(&mut tables.o0, layout, at0.g, &ov.by_head_lane, at0.rows);
-    fill_table::<I>(&mut tables.o0_by_head, layout, at0.g, &ov.by_coordinate_lane, at0.rows);
     fill_table::<I>(&mut tables.o1, layout, at1.g, &ov.by_head_lane, at1.rows);
-    fill_table::<I>(&mut tables.o1_by_head, layout, at1.g, &ov.by_coordinate_lane, at1.rows);
 }
 
 /// Calls `$run::<V, C, D, L>($arguments)`: `V`, `C` the vectors for heads and coordinates, `D`, `L` the values of `d` and `lanes`, known to the
@@ -159,7 +163,7 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
     while start < pairs.first.len() {
         let (b, end) = pairs.run(start);
         let u = &tables.u[b * table..][..table];
-        let o1 = &tables.o1_by_head[b * by_head..][..by_head];
+        let o1 = &tables.o1[b * by_head..][..by_head];
         let f1 = &at1.f[b * stride..][..d];
         let x1 = x1.map(|x| &x[b * stride..][..stride]);
         let alphas = tables.alpha[start * lanes..end * lanes].chunks_exact_mut(lanes);
@@ -175,7 +179,7 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
                 sigmoid(score).store(&mut alpha[v..]);
             }
             // r = s_res x1 + Σ_h o1 + α (o0 - o1)
-            let o0 = &tables.o0_by_head[a as usize * by_head..][..by_head];
+            let o0 = &tables.o0[a as usize * by_head..][..by_head];
             for w in (0..stride).step_by(C::LANES) {
                 let mut sum = x1.map_or(C::zero(), |x| C::load(&x[w..]));
                 for ((o0, o1), &alpha) in o0.chunks_exact(stride).zip(o1.chunks_exact(stride)).zip(&*alpha) {
@@ -234,7 +238,7 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const L: usize>(
         let alphas = &tables.alpha[start * lanes..end * lanes];
         let d_scores = &mut tables.d_score[start * lanes..end * lanes];
         let o1 = &tables.o1[b * table..][..table];
-        let u_by_head = &tables.u_by_head[b * by_head..][..by_head];
+        let u_by_head = &tables.u[b * by_head..][..by_head];
         let f1 = &at1.f[b * stride..][..d];
         let df1 = &mut df1[b * stride..][..stride];
         let rows = first.iter().zip(dr.chunks_exact(stride));

@@ -28,6 +28,7 @@ mod low_rank;
 mod math;
 mod mlp;
 mod pool;
+mod rows;
 mod simd;
 #[cfg(test)]
 mod tests;

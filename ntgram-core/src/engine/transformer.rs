@@ -8,6 +8,7 @@ use super::layout::Layout;
 use super::loss::Loss;
 use super::math::Buffer;
 use super::mlp::Mlp;
+use super::rows::Rows;
 use super::simd::{Isa, Lanes, vector_fn};
 use super::unembed::{Shape, Tally};
 use crate::models::config::Skips;
@@ -134,15 +135,9 @@ pub(super) struct Part {
     groups: Groups,
     loss: Loss,
     layers: Vec<Layer>,
-    /// The tokens that position 0 and 1 have rows for.
-    tokens0: Vec<u16>,
-    tokens1: Vec<u16>,
-    /// Rows of each context of the range.
-    row0: Vec<u32>,
-    row1: Vec<u32>,
-    /// Rows of each pair of the batch; in layers after the first, position 1 has one row a pair.
-    first: Vec<u32>,
-    second: Vec<u32>,
+    /// Rows of the tables at position 0, and at position 1 before the first layer; after it, position 1 has one row a pair.
+    rows0: Rows,
+    rows1: Rows,
     itself: Vec<u32>,
     /// The stream after the last layer, then its gradient, (pairs, stride), and room for the gradient by a layer's input.
     stream: Buffer,
@@ -166,41 +161,40 @@ impl Part {
         let (d, stride, n) = (layout.d, layout.stride, layout.n_vocab);
         let groups = Groups::new(contexts, range.clone(), batch_size);
         let loss = Loss::new(Shape { n, d, stride }, contexts, range.clone(), groups.fixed, law);
-        let (tokens0, row0) = rows_of(&contexts.first[range.clone()], n);
-        let (tokens1, row1) = rows_of(&contexts.second[range], n);
         let pairs = groups.capacity();
-        let rows1 = |layer: usize| if layer == 0 { tokens1.len() } else { pairs };
+        let mut rows0 = Rows::new(&contexts.first[range.clone()], n, pairs);
+        let mut rows1 = Rows::new(&contexts.second[range], n, pairs);
+        if groups.fixed {
+            rows0.fill(&groups.pairs);
+            rows1.fill(&groups.pairs);
+        }
+        let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let layers = (0..layout.layers.len())
             .map(|layer| Layer {
                 qk: Circuit::new(&layout),
                 ov: Circuit::new(&layout),
-                tables: Tables::new(&layout, tokens0.len(), rows1(layer), pairs),
-                at0: Stream::new(tokens0.len(), stride),
-                at1: Stream::new(rows1(layer), stride),
-                mlp0: Mlp::new(&layout.mlps[layer], tokens0.len(), stride),
+                tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
+                at0: Stream::new(rows0.capacity, stride),
+                at1: Stream::new(capacity1(layer), stride),
+                mlp0: Mlp::new(&layout.mlps[layer], rows0.capacity, stride),
                 mlp1: Mlp::new(&layout.mlps[layer], pairs, stride),
             })
             .collect();
-        let widest = pairs.max(tokens1.len()) * stride;
+        let widest = pairs.max(rows1.capacity) * stride;
         let grad = Buffer::new(layout.len);
-        let of_pairs = |rows: &[u32]| groups.pairs.iter().map(|&p| rows[p as usize]).collect::<Vec<_>>();
         Self {
             flags: skips.into(),
-            first: of_pairs(&row0),
-            second: of_pairs(&row1),
             itself: (0..pairs as u32).collect(),
             stream: Buffer::new(widest),
             next: Buffer::new(widest),
-            d0: Buffer::new(tokens0.len() * stride),
-            next0: Buffer::new(tokens0.len() * stride),
+            d0: Buffer::new(rows0.capacity * stride),
+            next0: Buffer::new(rows0.capacity * stride),
             layout,
             groups,
             loss,
             layers,
-            tokens0,
-            tokens1,
-            row0,
-            row1,
+            rows0,
+            rows1,
             grad,
         }
     }
@@ -210,10 +204,8 @@ impl Part {
         let factor = 1.0 / batch.len() as f32;
         self.groups.fill(contexts, batch);
         if !self.groups.fixed {
-            self.first.clear();
-            self.first.extend(self.groups.pairs.iter().map(|&p| self.row0[p as usize]));
-            self.second.clear();
-            self.second.extend(self.groups.pairs.iter().map(|&p| self.row1[p as usize]));
+            self.rows0.fill(&self.groups.pairs);
+            self.rows1.fill(&self.groups.pairs);
         }
         self.grad.fill(0.0);
         self.forward::<I>(params);
@@ -226,10 +218,10 @@ impl Part {
     fn forward<I: Isa>(&mut self, params: &[f32]) {
         let layout = &*self.layout;
         let (d, stride, heads) = (layout.d, layout.stride, layout.heads);
-        let n_pairs = self.first.len();
+        let n_pairs = self.rows0.of_pair.len();
         let (w_e, pos) = (&params[layout.w_e.clone()], &params[layout.pos.clone()]);
         let Layer { at0, at1, .. } = &mut self.layers[0];
-        for (x, tokens) in [(&mut at0.x, &self.tokens0), (&mut at1.x, &self.tokens1)] {
+        for (x, tokens) in [(&mut at0.x, &self.rows0.tokens), (&mut at1.x, &self.rows1.tokens)] {
             for (row, &token) in x.chunks_exact_mut(stride).zip(tokens) {
                 row.copy_from_slice(&w_e[token as usize * stride..][..stride]);
             }
@@ -237,15 +229,17 @@ impl Part {
         for l in 0..self.layers.len() {
             let (before, after) = self.layers.split_at_mut(l + 1);
             let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = &mut before[l];
-            let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
+            let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
             at0.inputs::<I>(rows0, &pos[..stride], &self.flags, self.layout.stride, d);
             at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, self.layout.stride, d);
             circuits::forward::<I>(qk, ov, layout, params, l);
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
             attention::fill::<I>(tables, layout, qk, ov, in0, in1);
-            let pairs =
-                Pairs { first: &self.first, second: if l == 0 { &self.second } else { &self.itself[..n_pairs] } };
+            let pairs = Pairs {
+                first: &self.rows0.of_pair,
+                second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
+            };
             let x1 = self.flags.residual.then_some(&*at1.x);
             let maps = &layout.mlps[l];
             let Some(next) = after.first_mut() else {
@@ -257,13 +251,13 @@ impl Part {
             };
             attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut next.at1.x);
             // Position 0 sees itself only: x = s_res x + Σ_h o0
-            for (a, to) in next.at0.x.chunks_exact_mut(stride).enumerate() {
+            for (a, to) in next.at0.x.chunks_exact_mut(stride).take(rows0).enumerate() {
                 if self.flags.residual {
                     to.copy_from_slice(&at0.x[a * stride..][..stride]);
                 } else {
                     to.fill(0.0);
                 }
-                for o0 in tables.o0_by_head[a * heads * stride..][..heads * stride].chunks_exact(stride) {
+                for o0 in tables.o0[a * heads * stride..][..heads * stride].chunks_exact(stride) {
                     for (to, x) in to.iter_mut().zip(o0) {
                         *to += x;
                     }
@@ -283,7 +277,7 @@ impl Part {
         let dw_u = &mut self.grad[layout.w_u.clone()];
         self.loss.begin(w_u);
         let mut total = Tally::default();
-        let blocks = self.first.len().div_ceil(BLOCK);
+        let blocks = self.rows0.of_pair.len().div_ceil(BLOCK);
         for (block, rows) in self.stream.chunks_exact_mut(BLOCK * layout.stride).take(blocks).enumerate() {
             total.add(self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor));
             self.loss.stream_gradients(rows, layout.stride);
@@ -295,11 +289,11 @@ impl Part {
     fn backward<I: Isa>(&mut self, params: &[f32]) {
         let layout = &*self.layout;
         let (d, stride, lanes) = (layout.d, layout.stride, layout.lanes);
-        let n_pairs = self.first.len();
+        let n_pairs = self.rows0.of_pair.len();
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
             let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = layer;
-            let (rows0, rows1) = (self.tokens0.len(), if l == 0 { self.tokens1.len() } else { n_pairs });
+            let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
                 mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, self.layout.stride, d);
@@ -320,15 +314,18 @@ impl Part {
                     self.next0.copy_from_slice(&self.d0);
                 }
             } else {
-                tables.d_o0.fill(0.0);
+                tables.d_o0[..rows0 * d * lanes].fill(0.0);
             }
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
             let mut grad0 = InputGradients { df: &mut at0.df, dg: &mut at0.dg };
             let mut grad1 = InputGradients { df: &mut at1.df, dg: &mut at1.dg };
-            let pairs =
-                Pairs { first: &self.first, second: if l == 0 { &self.second } else { &self.itself[..n_pairs] } };
+            let pairs = Pairs {
+                first: &self.rows0.of_pair,
+                second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
+            };
             let dx1 = self.flags.residual.then_some(&mut *self.next);
+            attention::fill_backward::<I>(tables, layout, qk, ov, in0, in1);
             attention::attend_backward::<I>(
                 tables,
                 layout,
@@ -351,7 +348,7 @@ impl Part {
         }
         // x = W_E[token]
         let dw_e = &mut self.grad[layout.w_e.clone()];
-        for (dx, tokens) in [(&self.d0, &self.tokens0), (&self.stream, &self.tokens1)] {
+        for (dx, tokens) in [(&self.d0, &self.rows0.tokens), (&self.stream, &self.rows1.tokens)] {
             for (row, &token) in dx.chunks_exact(stride).zip(tokens) {
                 for (to, x) in dw_e[token as usize * stride..][..stride].iter_mut().zip(row) {
                     *to += x;
@@ -359,20 +356,4 @@ impl Part {
             }
         }
     }
-}
-
-/// The distinct tokens, ascending, and for each entry of `tokens` its place among them.
-fn rows_of(tokens: &[u16], n_vocab: usize) -> (Vec<u16>, Vec<u32>) {
-    let mut place = vec![u32::MAX; n_vocab];
-    for &t in tokens {
-        place[t as usize] = 0;
-    }
-    let mut distinct = Vec::new();
-    for (t, place) in place.iter_mut().enumerate() {
-        if *place == 0 {
-            *place = distinct.len() as u32;
-            distinct.push(t as u16);
-        }
-    }
-    (distinct, tokens.iter().map(|&t| place[t as usize]).collect())
 }
