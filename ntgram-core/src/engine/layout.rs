@@ -60,8 +60,6 @@ pub(super) struct Layout {
     pub(super) w_u: Range<usize>,
     /// Number of floats.
     pub(super) len: usize,
-    /// The place of each parameter of the canonical list.
-    pub(super) places: Vec<u32>,
     /// What training moves.
     pub(super) trained: Vec<Range<usize>>,
 }
@@ -103,39 +101,6 @@ impl Layout {
         }
         let w_u = take(n_vocab * stride);
 
-        // Same order as `TransformerConfig::parameters`.
-        let mut places = Vec::new();
-        let rows =
-            |start: usize, n: usize| (0..n).flat_map(move |r| (0..d).map(move |c| (start + r * stride + c) as u32));
-        places.extend(rows(w_e.start, n_vocab));
-        places.extend(rows(pos.start, config.context_window));
-        for layer in &layers {
-            for module in 0..config.parallel_heads {
-                let head = |row: usize| (module * config.n_heads + row / d_head, row % d_head);
-                for slot in [&layer.w_q, &layer.w_k, &layer.w_v] {
-                    for row in 0..d {
-                        let (h, t) = head(row);
-                        places.extend((0..d).map(|e| (slot.start + (t * d + e) * lanes + h) as u32));
-                    }
-                }
-                for c in 0..d {
-                    places.extend((0..d).map(|column| {
-                        let (h, t) = head(column);
-                        (layer.w_o.start + (c * d_head + t) * lanes + h) as u32
-                    }));
-                }
-            }
-        }
-        for map in mlps.iter().flatten() {
-            for out in 0..map.n_out {
-                places.extend((0..map.n_in).map(|i| (map.weight.start + i * map.stride + out) as u32));
-            }
-            if !map.bias.is_empty() {
-                places.extend((0..map.n_out).map(|out| (map.bias.start + out) as u32));
-            }
-        }
-        places.extend(rows(w_u.start, n_vocab));
-
         let mut trained: Vec<Range<usize>> = Vec::new();
         let mut train = |range: Range<usize>, frozen: bool| match trained.last_mut() {
             _ if frozen || range.is_empty() => {}
@@ -152,19 +117,54 @@ impl Layout {
             train(map.weight.start..map.bias.end, false);
         }
         train(w_u.clone(), freeze.freeze_u);
-        Self { d, stride, heads, lanes, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, places, trained }
+        Self { d, stride, heads, lanes, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, trained }
+    }
+
+    /// The place of each parameter, in the order of `TransformerConfig::parameters`.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        let &Layout { d, stride, lanes, d_head, .. } = self;
+        let rows = move |slot: &Range<usize>| slot.clone().step_by(stride).flat_map(move |row| row..row + d);
+        let n_heads = d / d_head;
+        // For each module, which head and which of its coordinates a row or column of its matrices is.
+        let modules = (0..self.heads / n_heads)
+            .map(move |module| move |row: usize| (module * n_heads + row / d_head, row % d_head));
+        let attention = self.layers.iter().flat_map(move |slots| {
+            modules.clone().flat_map(move |head| {
+                let qkv =
+                    [&slots.w_q, &slots.w_k, &slots.w_v].map(|slot| slot.start).into_iter().flat_map(move |start| {
+                        (0..d).flat_map(move |row| {
+                            let (h, t) = head(row);
+                            (0..d).map(move |e| start + (t * d + e) * lanes + h)
+                        })
+                    });
+                let start = slots.w_o.start;
+                let o = (0..d).flat_map(move |c| {
+                    (0..d).map(move |column| {
+                        let (h, t) = head(column);
+                        start + (c * d_head + t) * lanes + h
+                    })
+                });
+                qkv.chain(o)
+            })
+        });
+        let mlps = self.mlps.iter().flatten().flat_map(|map| {
+            let weight =
+                (0..map.n_out).flat_map(move |out| (0..map.n_in).map(move |i| map.weight.start + i * map.stride + out));
+            weight.chain(map.bias.clone().take(map.n_out))
+        });
+        rows(&self.w_e).chain(rows(&self.pos)).chain(attention).chain(mlps).chain(rows(&self.w_u))
     }
 
     /// From the canonical list to the engine's places.
     pub(super) fn pack(&self, canonical: &[f32], packed: &mut [f32]) {
-        for (&place, &x) in self.places.iter().zip(canonical) {
-            packed[place as usize] = x;
+        for (place, &x) in self.places().zip(canonical) {
+            packed[place] = x;
         }
     }
 
     /// From the engine's places to the canonical list.
     pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        self.places.iter().map(|&place| packed[place as usize]).collect()
+        self.places().map(|place| packed[place]).collect()
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         };
         let layout = Layout::new(&config, &Freeze::default());
         let total: usize = config.parameters().iter().map(|p| p.len()).sum();
-        assert_eq!(layout.places.len(), total);
+        assert_eq!(layout.places().count(), total);
         let canonical: Vec<f32> = (1..=total).map(|k| k as f32).collect();
         let mut packed = vec![0.0; layout.len];
         layout.pack(&canonical, &mut packed);

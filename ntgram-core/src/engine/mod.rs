@@ -4,7 +4,7 @@
 //! the targets that followed it. Exact: the same gradients as autograd's up to rounding. How it is split:
 //!
 //! - `contexts` numbers the pairs that occur and groups each batch by pair; `feed` shuffles the samples, ahead of the steps;
-//! - `circuits` and `attention` are the Transformer's layers, as tables over tokens; `mlp` and `layer_norm` likewise;
+//! - `circuits` and `attention` are the Transformer's layers, as tables over tokens (`rows`); `mlp` and `layer_norm` likewise;
 //! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
 //! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
 //!   the parts, and the order in which their gradients are added, depend on the problem only, so the result does not depend on the threads;
@@ -120,6 +120,16 @@ enum Part {
     LowRank(Box<low_rank::Part>),
 }
 
+impl Part {
+    /// Gradient by the parameters that all parts read.
+    fn shared_gradient(&mut self) -> &mut Buffer {
+        match self {
+            Part::Transformer(part) => &mut part.grad,
+            Part::LowRank(part) => &mut part.grad,
+        }
+    }
+}
+
 /// What is to be done in a step.
 #[derive(Debug, Default)]
 struct Command {
@@ -222,10 +232,9 @@ pub struct Trainer {
     place: Place,
     /// A low-rank model's list as it was given: contexts that never occur stay as they are. Empty for a Transformer, where all is trained.
     initial: Vec<f32>,
-    /// Moments and gradient of the shared parameters.
+    /// Moments of the shared parameters. Their gradient is in the first part.
     m: Buffer,
     v: Buffer,
-    grad: Buffer,
     /// What of the shared parameters is trained.
     trained: Vec<Range<usize>>,
     entropy: f64,
@@ -359,8 +368,7 @@ impl Trainer {
                 None
             };
         let initial = if matches!(place, Place::LowRank { .. }) { params } else { Vec::new() };
-        let grad = Buffer::new(m.len());
-        Ok(Self { shared, pool, place, initial, m, v, grad, trained, entropy: problem.entropy, lr: problem.lr, steps })
+        Ok(Self { shared, pool, place, initial, m, v, trained, entropy: problem.entropy, lr: problem.lr, steps })
     }
 
     /// One Adam step on the next batch; `None` when every sequence has been visited.
@@ -371,8 +379,9 @@ impl Trainer {
         self.steps += 1;
         let mut params = self.shared.params.write().expect("no worker panics");
         let (m, v) = (&mut self.m, &mut self.v);
-        let update = Update { params: &mut params, m, v, grad: &self.grad, trained: &self.trained, factors };
-        dispatch(self.shared.level, update);
+        let first = &mut *locked(&self.shared.parts[0]);
+        let grad = first.0.shared_gradient();
+        dispatch(self.shared.level, Update { params: &mut params, m, v, grad, trained: &self.trained, factors });
         locked(&self.shared.feed).advance();
         Some(outcome)
     }
@@ -381,7 +390,10 @@ impl Trainer {
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
-        Some((outcome, self.collect(self.zeros(), &self.grad, |part, local, i| part.gradient_at(local, i))))
+        let shared = std::mem::replace(locked(&self.shared.parts[0]).0.shared_gradient(), Buffer::new(0));
+        let list = self.collect(self.zeros(), &shared, |part, local, i| part.gradient_at(local, i));
+        *locked(&self.shared.parts[0]).0.shared_gradient() = shared;
+        Some((outcome, list))
     }
 
     /// The parameters, in the order of the model's parameter list.
@@ -428,7 +440,7 @@ impl Trainer {
         vec![0.0; self.initial.len()]
     }
 
-    /// Runs all parts on the next batch and adds their gradients, in order, into `self.grad`; `None` when there is no batch left.
+    /// Runs all parts on the next batch and adds their gradients, in order, into the first part's; `None` when there is no batch left.
     fn work(&mut self, update: Option<Factors>) -> Option<StepOutcome> {
         let size = {
             let command = &mut *self.shared.command.write().expect("no worker panics");
@@ -443,20 +455,14 @@ impl Trainer {
             Some(pool) => pool.run(|part| self.shared.work(part)),
             None => (0..self.shared.parts.len()).for_each(|part| self.shared.work(part)),
         }
-        let mut total = Tally::default();
-        for (k, part) in self.shared.parts.iter().enumerate() {
-            let (part, tally) = &*locked(part);
+        let (first, others) = self.shared.parts.split_first().expect("there is a part");
+        let (first, tally) = &mut *locked(first);
+        let (sums, mut total) = (first.shared_gradient(), *tally);
+        for part in others {
+            let (part, tally) = &mut *locked(part);
             total.add(*tally);
-            let grad = match part {
-                Part::Transformer(part) => &part.grad,
-                Part::LowRank(part) => &part.grad,
-            };
-            if k == 0 {
-                self.grad.copy_from_slice(grad);
-            } else {
-                for (sum, x) in self.grad.iter_mut().zip(&**grad) {
-                    *sum += x;
-                }
+            for (sum, x) in sums.iter_mut().zip(&**part.shared_gradient()) {
+                *sum += x;
             }
         }
         Some(StepOutcome { loss: total.loss / size - self.entropy, accuracy: total.correct / size })
