@@ -50,6 +50,11 @@ pub(crate) fn short(x: f64) -> String {
     aligned(&[x], 6, Small::Exact).remove(0)
 }
 
+/// How many there are of what: "1 step", "2 steps".
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// `x` with so many significant digits.
 fn rounded(x: f64, digits: usize) -> f64 {
     let decimals = digits - 1;

@@ -2,7 +2,7 @@
 
 use super::{Show, Shown};
 use crate::error::Result;
-use crate::numbers::short;
+use crate::numbers::{count, short};
 use crate::plot::{Figure, LinePlot};
 use crate::train::History;
 
@@ -35,7 +35,8 @@ fn summary(history: &History) -> String {
     let steps = history.loss.len();
     let last = if steps > 100 { "last 100" } else { "all" };
     let mut text = format!(
-        "{steps} steps in {:.2} s, {:.0} it/s ({}); mean of {last}: loss {} nats, accuracy {:.4}",
+        "{} in {:.2} s, {:.0} it/s ({}); mean of {last}: loss {} nats, accuracy {:.4}",
+        count(steps, "step"),
         history.seconds,
         history.steps_per_second(),
         history.engine,
@@ -46,7 +47,7 @@ fn summary(history: &History) -> String {
         text += "; stopped before its last batch";
     }
     if let Some(last) = history.snapshots.last() {
-        text += &format!("; {} snapshots to step {}", history.snapshots.len(), last.step);
+        text += &format!("; {} to step {}", count(history.snapshots.len(), "snapshot"), last.step);
     }
     text
 }

@@ -6,7 +6,7 @@ use super::{Show, Shown};
 use crate::error::Result;
 use crate::listing::{self, CUT, Column, Kind, escape};
 use crate::models::{Freeze, LowRank, Parameters, Skips, Transformer, TransformerConfig};
-use crate::numbers::{Small, aligned};
+use crate::numbers::{Small, aligned, count};
 
 /// Parameters listed before the list is cut in the middle.
 const SHOWN: usize = 30;
@@ -42,10 +42,6 @@ impl Show for LowRank {
         );
         described("LowRank", &heading, self.params(), &self.frozen())
     }
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn mlp(config: &TransformerConfig) -> String {
