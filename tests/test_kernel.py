@@ -241,7 +241,7 @@ def test_the_stop_button_ends_a_lot_of_trainings(setting):
     )
     request = setting.send(code)
     setting.outputs(request, until="begun")
-    time.sleep(1)
+    time.sleep(0.2)  # one training takes a second
     setting.manager.interrupt_kernel()
     text, errors = setting.outputs(request)
     assert not errors

@@ -5,8 +5,6 @@ use super::simd::{Lanes, vector_fn};
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPS: f64 = 1e-8;
-/// Limit of what a moment is divided by: beyond it nothing moves, and a reciprocal would no longer be a number.
-const MOST: f32 = 1e37;
 
 /// What one step needs beside the state: factors that depend on the step's number.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +21,8 @@ impl Factors {
         let t = t as f64;
         let (one, two) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
         let size = lr / one;
-        Self { root: (1.0 / (size * two.sqrt())) as f32, eps: (EPS / size) as f32 }
+        // Infinity times a moment of 0 would be no number.
+        Self { root: (1.0 / (size * two.sqrt())).min(f32::MAX as f64) as f32, eps: (EPS / size) as f32 }
     }
 }
 
@@ -48,9 +47,7 @@ vector_fn! {
 fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], factors: Factors) {
     let keep_1 = V::splat((1.0 - BETA_1) as f32);
     let (beta_2, keep_2) = (V::splat(BETA_2 as f32), V::splat((1.0 - BETA_2) as f32));
-    // A square root of 0 times infinity would be no number.
-    let (root, eps) = (V::splat(factors.root.min(MOST)), V::splat(factors.eps));
-    let most = V::splat(MOST);
+    let (root, eps) = (V::splat(factors.root), V::splat(factors.eps));
     let rows = p.chunks_exact_mut(V::LANES).zip(m.chunks_exact_mut(V::LANES));
     for (((p, m), v), g) in rows.zip(v.chunks_exact_mut(V::LANES)).zip(g.chunks_exact(V::LANES)) {
         let g = V::load(g);
@@ -61,8 +58,8 @@ fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], 
         moment.store(m);
         square.store(v);
         // p = p - size m / (√v / √(1 - β_2^t) + eps)
-        let denominator = most.min(square.sqrt().fma(root, eps));
-        V::load(p).minus_product(moment, denominator.reciprocal()).store(p);
+        let denominator = square.sqrt().fma(root, eps);
+        V::load(p).sub(moment.div(denominator)).store(p);
     }
 }
 

@@ -177,6 +177,8 @@ impl Loss {
                 unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)
             }
         };
-        Tally { loss, correct: correct as f64 }
+        // One over a sum of exponentials, or no number if a logit is none; the logarithm would make a number of it.
+        let sound: f32 = over_sum.iter().sum();
+        Tally { loss: loss + f64::from(sound - sound), correct: correct as f64 }
     }
 }

@@ -57,12 +57,9 @@ pub(super) trait Lanes: Copy {
     fn div(self, other: Self) -> Self;
     /// `self * factor + term`.
     fn fma(self, factor: Self, term: Self) -> Self;
+    /// `other` where either is no number.
     fn max(self, other: Self) -> Self;
-    /// `other` where that is not a number.
-    fn min(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
-    /// `1 / self` to two units in the last place, for a normal number whose reciprocal is one.
-    fn reciprocal(self) -> Self;
     /// To the nearest integer.
     fn round(self) -> Self;
     /// `self * 2^n`, `n` integral in -126..=127, `self` and the result positive and normal.
@@ -246,16 +243,8 @@ impl<const N: usize> Lanes for Plain<N> {
         self.map2(other, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
-    fn min(self, other: Self) -> Self {
-        self.map2(other, |a, b| if a < b { a } else { b })
-    }
-    #[inline(always)]
     fn sqrt(self) -> Self {
         Self(self.0.map(f32::sqrt))
-    }
-    #[inline(always)]
-    fn reciprocal(self) -> Self {
-        Self(self.0.map(f32::recip))
     }
     #[inline(always)]
     fn round(self) -> Self {
@@ -371,16 +360,8 @@ mod x86 {
             Self(self.0.max(other.0), self.1.max(other.1))
         }
         #[inline(always)]
-        fn min(self, other: Self) -> Self {
-            Self(self.0.min(other.0), self.1.min(other.1))
-        }
-        #[inline(always)]
         fn sqrt(self) -> Self {
             Self(self.0.sqrt(), self.1.sqrt())
-        }
-        #[inline(always)]
-        fn reciprocal(self) -> Self {
-            Self(self.0.reciprocal(), self.1.reciprocal())
         }
         #[inline(always)]
         fn round(self) -> Self {
@@ -466,21 +447,9 @@ mod x86 {
             Self(unsafe { _mm256_max_ps(self.0, other.0) })
         }
         #[inline(always)]
-        fn min(self, other: Self) -> Self {
-            // SAFETY: see above.
-            Self(unsafe { _mm256_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
         fn sqrt(self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm256_sqrt_ps(self.0) })
-        }
-        #[inline(always)]
-        fn reciprocal(self) -> Self {
-            // SAFETY: see above.
-            let y = Self(unsafe { _mm256_rcp_ps(self.0) });
-            // A step of Newton's method.
-            y.fma(Self::splat(1.0).minus_product(self, y), y)
         }
         #[inline(always)]
         fn round(self) -> Self {
@@ -572,21 +541,9 @@ mod x86 {
             Self(unsafe { _mm512_max_ps(self.0, other.0) })
         }
         #[inline(always)]
-        fn min(self, other: Self) -> Self {
-            // SAFETY: see above.
-            Self(unsafe { _mm512_min_ps(self.0, other.0) })
-        }
-        #[inline(always)]
         fn sqrt(self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm512_sqrt_ps(self.0) })
-        }
-        #[inline(always)]
-        fn reciprocal(self) -> Self {
-            // SAFETY: see above.
-            let y = Self(unsafe { _mm512_rcp14_ps(self.0) });
-            // A step of Newton's method.
-            y.fma(Self::splat(1.0).minus_product(self, y), y)
         }
         #[inline(always)]
         fn round(self) -> Self {

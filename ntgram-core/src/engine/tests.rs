@@ -466,6 +466,46 @@ fn extreme_logits_stay_finite() {
 }
 
 #[test]
+fn a_parameter_that_is_no_number_shows_in_the_loss() {
+    let low_rank = LowRankConfig { d_model: 5, n_vocab: 4, context_window: 3, order: 3 };
+    let many = LowRankConfig { n_vocab: 30, ..low_rank };
+    let transformer = TransformerConfig { d_model: 5, n_vocab: 6, ..Default::default() };
+    for (model, n, list) in [
+        (Model::LowRank(&low_rank), 4, low_rank.parameters()),
+        (Model::LowRank(&many), 30, many.parameters()),
+        (Model::Transformer(&transformer), 6, transformer.parameters()),
+    ] {
+        let total = list.iter().map(|p| p.len()).sum();
+        let (params, law, tokens) = draw(11, total, n, 60, false);
+        for (level, next_token) in Detected::all().into_iter().flat_map(|level| [(level, true), (level, false)]) {
+            let problem = Problem {
+                model,
+                freeze: Freeze::default(),
+                law: &law,
+                entropy: 0.0,
+                tokens: &tokens,
+                shuffle: None,
+                batch_size: 60,
+                next_token,
+                lr: 1e-3,
+                threads: 1,
+            };
+            // Of the unembedding, and of the first context or token in the data.
+            let first = match model {
+                Model::LowRank(_) => (tokens[0] as usize + n * tokens[1] as usize) * 5,
+                Model::Transformer(_) => tokens[0] as usize * 5,
+            };
+            for at in [total - 1, first] {
+                let mut broken = params.clone();
+                broken[at] = f32::NAN;
+                let outcome = Trainer::with(&problem, broken, None, level, 1).unwrap().step().unwrap();
+                assert!(outcome.loss.is_nan(), "{level:?} {model:?} {at}: {}", outcome.loss);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let config = LowRankConfig { d_model: 2, n_vocab: 3, context_window: 3, order: 3 };
     let (params, law, tokens) = draw(1, 27 - 3, 3, 4, false);
