@@ -177,8 +177,8 @@ impl Loss {
                 unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)
             }
         };
-        // One over a sum of exponentials, or no number if a logit is none; the logarithm would make a number of it.
-        let sound: f32 = over_sum.iter().sum();
-        Tally { loss: loss + f64::from(sound - sound), correct: correct as f64 }
+        // Of a logit that is no number the logarithm would make one.
+        let sound = over_sum.iter().all(|x| x.is_finite());
+        Tally { loss: if sound { loss } else { f64::NAN }, correct: correct as f64 }
     }
 }
