@@ -116,7 +116,8 @@ def main(steps, peers, quick):
         print(lines[-1], flush=True)
     lines += ["", "## Memory", "", "The most that a training takes beside model and data, and all together against parameters, Adam's two "
               "moments and the sampled data (asked: at most twice). Trainings as long as the notebook's, 5000 steps (the last two: 300); of the process, the "
-              "threads' stacks and what the allocator keeps included.", "",
+              "threads' stacks and what the allocator keeps included. Beyond twice only where heads and coordinates are many and data few: "
+              "the tables have a row of heads × d for each token.", "",
               "| configuration | parameters and moments, MB | data, MB | taken beside, MB | together, times |", "|---|--:|--:|--:|--:|"]  # fmt: skip
     for name, (kind, n, d, h, b, *_) in (CONFIGURATIONS | LARGE).items():
         grown, state, data, _ = map(float, output([steps, kind, n, d, h, b, 300 if name in LARGE else 5000, "circuit"]).split())
