@@ -124,13 +124,14 @@ impl Part {
         }
     }
 
-    /// Gradient by coordinate `i` of the part's context `local`.
+    /// Gradient by what lies at `place` of the table.
     #[cfg(test)]
-    pub(super) fn gradient_at(&self, local: usize, i: usize) -> f32 {
+    pub(super) fn gradient_at(&self, place: usize) -> f32 {
         if self.groups.fixed {
-            return self.d_table[self.place(local, i)];
+            return self.d_table[place];
         }
-        self.groups.pairs.binary_search(&(local as u32)).map_or(0.0, |pair| self.d_table[pair * self.shape.d + i])
+        let (d, pairs) = (self.shape.d, &self.groups.pairs);
+        pairs.binary_search(&((place / d) as u32)).map_or(0.0, |pair| self.d_table[pair * d + place % d])
     }
 }
 

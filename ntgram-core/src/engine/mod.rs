@@ -36,7 +36,7 @@ mod transformer;
 mod unembed;
 
 use crate::error::{Error, Result};
-use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
+use crate::models::config::{Freeze, LowRankConfig, ParamSpec, TransformerConfig};
 use adam::Factors;
 use contexts::Contexts;
 use feed::{By, Feed};
@@ -55,6 +55,22 @@ pub enum Model<'a> {
     Transformer(&'a TransformerConfig),
     /// Context table times unembedding.
     LowRank(&'a LowRankConfig),
+}
+
+impl Model<'_> {
+    fn n_vocab(self) -> usize {
+        match self {
+            Model::Transformer(c) => c.n_vocab,
+            Model::LowRank(c) => c.n_vocab,
+        }
+    }
+
+    fn parameters(self) -> Vec<ParamSpec> {
+        match self {
+            Model::Transformer(c) => c.parameters(),
+            Model::LowRank(c) => c.parameters(),
+        }
+    }
 }
 
 /// What is trained, on what, and how.
@@ -104,12 +120,12 @@ pub struct StepOutcome {
 
 /// Whether the engine can train `model` on sequences of `sequence_len` tokens from a law of order `law_order`.
 pub fn supports(model: Model, sequence_len: usize, law_order: usize) -> bool {
-    let (sizes_fit, n_vocab) = match model {
-        Model::Transformer(c) => (c.check().is_ok() && c.context_window == 3, c.n_vocab),
-        Model::LowRank(c) => (c.check().is_ok() && c.context_window == 3 && c.order == 3, c.n_vocab),
+    let sizes_fit = match model {
+        Model::Transformer(c) => c.check().is_ok() && c.context_window == 3,
+        Model::LowRank(c) => c.check().is_ok() && c.context_window == 3 && c.order == 3,
     };
     // A context and a target share 32 bits.
-    let keys_fit = n_vocab <= 1024;
+    let keys_fit = model.n_vocab() <= 1024;
     sizes_fit && keys_fit && sequence_len == 3 && law_order == 3
 }
 
@@ -243,8 +259,8 @@ pub struct Trainer {
 }
 
 /// About the work on one sample, in multiplications by a parameter.
-fn sample_work(problem: &Problem) -> usize {
-    match problem.model {
+fn sample_work(model: Model) -> usize {
+    match model {
         Model::Transformer(c) => c.n_vocab * c.d_model * (1 + c.n_layers * c.parallel_heads / 4),
         Model::LowRank(c) => c.n_vocab * c.d_model,
     }
@@ -252,10 +268,8 @@ fn sample_work(problem: &Problem) -> usize {
 
 /// Parts of a problem: more than one only where a step is long enough that threads pay.
 fn part_count(problem: &Problem) -> usize {
-    let (Model::Transformer(&TransformerConfig { n_vocab, .. }) | Model::LowRank(&LowRankConfig { n_vocab, .. })) =
-        problem.model;
-    let pairs = problem.batch_size.min(n_vocab * n_vocab);
-    if pairs * sample_work(problem) >= 1 << 17 { 2 } else { 1 }
+    let pairs = problem.batch_size.min(problem.model.n_vocab().pow(2));
+    if pairs * sample_work(problem.model) >= 1 << 17 { 2 } else { 1 }
 }
 
 impl Trainer {
@@ -280,7 +294,7 @@ impl Trainer {
         let threads = problem.threads.max(1);
         let law = (!problem.next_token).then_some(problem.law);
         // Shuffling takes about as long as so many multiplications.
-        let beside = (60.0 / sample_work(problem) as f64).min(0.2);
+        let beside = (60.0 / sample_work(problem.model) as f64).min(0.2);
         // Parameters, first and second moments; moments start at zero.
         let lists = [Some(&params[..]), adam.map(|a| &a.m[..]), adam.map(|a| &a.v[..])];
         let (contexts, keys, parts, place, [shared, m, v], trained);
@@ -390,23 +404,21 @@ impl Trainer {
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
-        let shared = std::mem::replace(locked(&self.shared.parts[0]).0.shared_gradient(), Buffer::new(0));
-        let list = self.collect(self.zeros(), &shared, |part, local, i| part.gradient_at(local, i));
-        *locked(&self.shared.parts[0]).0.shared_gradient() = shared;
-        Some((outcome, list))
+        let shared = locked(&self.shared.parts[0]).0.shared_gradient().to_vec();
+        Some((outcome, self.collect(self.zeros(), &shared, |part, place| part.gradient_at(place))))
     }
 
     /// The parameters, in the order of the model's parameter list.
     pub fn params(&self) -> Vec<f32> {
         let shared = self.shared.params.read().expect("no worker panics");
-        self.collect(self.initial.clone(), &shared, |part, local, i| part.table[part.place(local, i)])
+        self.collect(self.initial.clone(), &shared, |part, place| part.table[place])
     }
 
     /// Adam's state, to go on from.
     #[cfg(test)]
     pub fn adam(&self) -> AdamState {
-        let m = self.collect(self.zeros(), &self.m, |part, local, i| part.m[part.place(local, i)]);
-        let v = self.collect(self.zeros(), &self.v, |part, local, i| part.v[part.place(local, i)]);
+        let m = self.collect(self.zeros(), &self.m, |part, place| part.m[place]);
+        let v = self.collect(self.zeros(), &self.v, |part, place| part.v[place]);
         AdamState { m, v, steps: self.steps }
     }
 
@@ -415,13 +427,12 @@ impl Trainer {
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
         self.release(|part| &mut part.d_table);
         let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
-        let params = self.collect(initial, &self.shared.params.read().expect("no worker panics"), |part, local, i| {
-            part.table[part.place(local, i)]
-        });
+        let params = self
+            .collect(initial, &self.shared.params.read().expect("no worker panics"), |part, place| part.table[place]);
         self.release(|part| &mut part.table);
-        let m = self.collect(vec![0.0; len], &self.m, |part, local, i| part.m[part.place(local, i)]);
+        let m = self.collect(vec![0.0; len], &self.m, |part, place| part.m[place]);
         self.release(|part| &mut part.m);
-        let v = self.collect(vec![0.0; len], &self.v, |part, local, i| part.v[part.place(local, i)]);
+        let v = self.collect(vec![0.0; len], &self.v, |part, place| part.v[place]);
         (params, AdamState { m, v, steps: self.steps })
     }
 
@@ -469,13 +480,8 @@ impl Trainer {
     }
 
     /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
-    /// occur are those of `list`. `entry`: coordinate `i` of a part's context.
-    fn collect(
-        &self,
-        mut list: Vec<f32>,
-        shared: &[f32],
-        entry: impl Fn(&low_rank::Part, usize, usize) -> f32,
-    ) -> Vec<f32> {
+    /// occur are those of `list`. `entry`: what a part has at a place of its table.
+    fn collect(&self, mut list: Vec<f32>, shared: &[f32], entry: impl Fn(&low_rank::Part, usize) -> f32) -> Vec<f32> {
         match &self.place {
             Place::Transformer(layout) => layout.unpack(shared),
             Place::LowRank { shape: Shape { n, d, stride }, .. } => {
@@ -484,7 +490,7 @@ impl Trainer {
                     for (local, c) in part.range.clone().enumerate() {
                         let (a, b) = (self.shared.contexts.first[c] as usize, self.shared.contexts.second[c] as usize);
                         for (i, x) in list[(a + n * b) * d..][..*d].iter_mut().enumerate() {
-                            *x = entry(part, local, i);
+                            *x = entry(part, part.place(local, i));
                         }
                     }
                 }
@@ -499,10 +505,7 @@ impl Trainer {
 
 /// Checks that everything fits together.
 fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<()> {
-    let (n, list) = match problem.model {
-        Model::Transformer(c) => (c.n_vocab, c.parameters()),
-        Model::LowRank(c) => (c.n_vocab, c.parameters()),
-    };
+    let n = problem.model.n_vocab();
     if !supports(problem.model, 3, 3) {
         let value = format!("{:?}", problem.model);
         return Err(Error::argument(
@@ -511,7 +514,7 @@ fn check(problem: &Problem, params: &[f32], adam: Option<&AdamState>) -> Result<
             "the engine trains trigrams with a window of 3 and up to 1024 tokens",
         ));
     }
-    let total: usize = list.iter().map(|p| p.len()).sum();
+    let total: usize = problem.model.parameters().iter().map(|p| p.len()).sum();
     let lengths =
         [("params", params.len()), ("m", adam.map_or(total, |a| a.m.len())), ("v", adam.map_or(total, |a| a.v.len()))];
     for (name, len) in lengths {

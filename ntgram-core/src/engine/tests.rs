@@ -186,10 +186,7 @@ fn logits<'t>(model: Model, tensors: &[&[Var<'t>]], a: usize, b: usize) -> Row<'
 
 /// Loss (entropy subtracted), accuracy and gradient of the batch `rows`, in double precision.
 fn plain(problem: &Problem, params: &[f32], rows: &[u32]) -> (f64, f64, Vec<f64>) {
-    let (n, list) = match problem.model {
-        Model::Transformer(c) => (c.n_vocab, c.parameters()),
-        Model::LowRank(c) => (c.n_vocab, c.parameters()),
-    };
+    let (n, list) = (problem.model.n_vocab(), problem.model.parameters());
     let (mut loss, mut correct, mut grad) = (0.0, 0.0, vec![0.0; params.len()]);
     for &row in rows {
         let [a, b, target] = [0, 1, 2].map(|t| problem.tokens[3 * row as usize + t] as usize);
@@ -243,11 +240,24 @@ fn draw(seed: u64, n_params: usize, n: usize, samples: usize, sparse: bool) -> (
     (params, law, tokens)
 }
 
+/// Next-token training in the order of the data; what a test varies it puts in the place of this.
+fn simple<'a>(model: Model<'a>, law: &'a [f32], tokens: &'a [u16], batch_size: usize) -> Problem<'a> {
+    Problem {
+        model,
+        freeze: Freeze::default(),
+        law,
+        entropy: 0.0,
+        tokens,
+        shuffle: None,
+        batch_size,
+        next_token: true,
+        lr: 1e-2,
+        threads: 1,
+    }
+}
+
 fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_size: usize, seed: u64) {
-    let (n, list) = match model {
-        Model::Transformer(c) => (c.n_vocab, c.parameters()),
-        Model::LowRank(c) => (c.n_vocab, c.parameters()),
-    };
+    let (n, list) = (model.n_vocab(), model.parameters());
     let total = list.iter().map(|p| p.len()).sum();
     let samples = batch_size + batch_size.min(3);
     let slack = if matches!(model, Model::Transformer(c) if c.d_model == 1) { 1e-3 } else { 1e-5 };
@@ -256,18 +266,8 @@ fn compare(model: Model, freeze: Freeze, next_token: bool, sparse: bool, batch_s
         // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
         params[..n * c.d_model].iter_mut().enumerate().for_each(|(i, x)| *x += (i % c.d_model % 3) as f32 - 1.0);
     }
-    let problem = Problem {
-        model,
-        freeze,
-        law: &law,
-        entropy: 0.25,
-        tokens: &tokens,
-        shuffle: Some(seed),
-        batch_size,
-        next_token,
-        lr: 1e-2,
-        threads: 1,
-    };
+    let problem =
+        Problem { freeze, entropy: 0.25, shuffle: Some(seed), next_token, ..simple(model, &law, &tokens, batch_size) };
     let order = TorchRng::new(seed).randperm(samples as u32);
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
@@ -362,18 +362,7 @@ fn many_heads_and_coordinates() {
 fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
     let config = LowRankConfig { d_model: 3, n_vocab: 4, context_window: 3, order: 3 };
     let (params, law, tokens) = draw(7, 16 * 3 + 4 * 3, 4, 40, false);
-    let problem = Problem {
-        model: Model::LowRank(&config),
-        freeze: Freeze::default(),
-        law: &law,
-        entropy: 0.0,
-        tokens: &tokens,
-        shuffle: None,
-        batch_size: 5,
-        next_token: true,
-        lr: 1e-2,
-        threads: 1,
-    };
+    let problem = simple(Model::LowRank(&config), &law, &tokens, 5);
     let mut trainer = Trainer::new(&problem, params.clone(), None).unwrap();
     let (mut p, mut m, mut v) = (params.iter().map(|&x| x as f64).collect::<Vec<_>>(), [0.0; 60], [0.0; 60]);
     for t in 1..=8 {
@@ -406,24 +395,11 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
 fn threads_change_nothing() {
     let config = TransformerConfig { d_model: 6, n_vocab: 30, parallel_heads: 3, ..Default::default() };
     let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, context_window: 3, order: 3 };
-    for (model, total) in [
-        (Model::Transformer(&config), config.parameters().iter().map(|p| p.len()).sum()),
-        (Model::LowRank(&low_rank), low_rank.parameters().iter().map(|p| p.len()).sum()),
-    ] {
+    for model in [Model::Transformer(&config), Model::LowRank(&low_rank)] {
+        let total = model.parameters().iter().map(|p| p.len()).sum();
         let (params, law, tokens) = draw(3, total, 30, 900, false);
         let run = |threads| {
-            let problem = Problem {
-                model,
-                freeze: Freeze::default(),
-                law: &law,
-                entropy: 0.0,
-                tokens: &tokens,
-                shuffle: None,
-                batch_size: 90,
-                next_token: true,
-                lr: 1e-2,
-                threads,
-            };
+            let problem = Problem { threads, ..simple(model, &law, &tokens, 90) };
             let mut trainer = Trainer::with(&problem, params.clone(), None, Detected::best(), 4).unwrap();
             let mut outcomes = Vec::new();
             while let Some(outcome) = trainer.step() {
@@ -445,18 +421,7 @@ fn extreme_logits_stay_finite() {
     let (mut params, law, tokens) = draw(9, 25 * 2 + 5 * 2, 5, 60, false);
     params.iter_mut().enumerate().for_each(|(i, p)| *p *= if i % 3 == 0 { 1e3 } else { 1e-3 });
     for next_token in [true, false] {
-        let problem = Problem {
-            model: Model::LowRank(&config),
-            freeze: Freeze::default(),
-            law: &law,
-            entropy: 0.0,
-            tokens: &tokens,
-            shuffle: None,
-            batch_size: 20,
-            next_token,
-            lr: 1e-2,
-            threads: 1,
-        };
+        let problem = Problem { next_token, ..simple(Model::LowRank(&config), &law, &tokens, 20) };
         let mut trainer = Trainer::new(&problem, params.clone(), None).unwrap();
         while let Some(outcome) = trainer.step() {
             assert!(outcome.loss.is_finite() && outcome.loss >= 0.0 && outcome.loss < 28.0, "{outcome:?}");
@@ -470,26 +435,11 @@ fn a_parameter_that_is_no_number_shows_in_the_loss() {
     let low_rank = LowRankConfig { d_model: 5, n_vocab: 4, context_window: 3, order: 3 };
     let many = LowRankConfig { n_vocab: 30, ..low_rank };
     let transformer = TransformerConfig { d_model: 5, n_vocab: 6, ..Default::default() };
-    for (model, n, list) in [
-        (Model::LowRank(&low_rank), 4, low_rank.parameters()),
-        (Model::LowRank(&many), 30, many.parameters()),
-        (Model::Transformer(&transformer), 6, transformer.parameters()),
-    ] {
-        let total = list.iter().map(|p| p.len()).sum();
+    for model in [Model::LowRank(&low_rank), Model::LowRank(&many), Model::Transformer(&transformer)] {
+        let (n, total) = (model.n_vocab(), model.parameters().iter().map(|p| p.len()).sum());
         let (params, law, tokens) = draw(11, total, n, 60, false);
         for (level, next_token) in Detected::all().into_iter().flat_map(|level| [(level, true), (level, false)]) {
-            let problem = Problem {
-                model,
-                freeze: Freeze::default(),
-                law: &law,
-                entropy: 0.0,
-                tokens: &tokens,
-                shuffle: None,
-                batch_size: 60,
-                next_token,
-                lr: 1e-3,
-                threads: 1,
-            };
+            let problem = Problem { next_token, lr: 1e-3, ..simple(model, &law, &tokens, 60) };
             // Of the unembedding, and of the first context or token in the data.
             let first = match model {
                 Model::LowRank(_) => (tokens[0] as usize + n * tokens[1] as usize) * 5,
@@ -509,18 +459,7 @@ fn a_parameter_that_is_no_number_shows_in_the_loss() {
 fn what_does_not_fit_is_refused() {
     let config = LowRankConfig { d_model: 2, n_vocab: 3, context_window: 3, order: 3 };
     let (params, law, tokens) = draw(1, 27 - 3, 3, 4, false);
-    let good = Problem {
-        model: Model::LowRank(&config),
-        freeze: Freeze::default(),
-        law: &law,
-        entropy: 0.0,
-        tokens: &tokens,
-        shuffle: None,
-        batch_size: 2,
-        next_token: true,
-        lr: 1e-2,
-        threads: 1,
-    };
+    let good = simple(Model::LowRank(&config), &law, &tokens, 2);
     assert!(Trainer::new(&good, params.clone(), None).is_ok());
     let longer = LowRankConfig { context_window: 4, ..config.clone() };
     let bigram = LowRankConfig { order: 2, ..config.clone() };
