@@ -53,12 +53,14 @@ def operations(kind, n, d, h, b):
 
     Uniform tokens give N²(1 - (1 - 1/N²)^B) distinct pairs. Each needs three products with W_U (logits, two gradients), 6 N d, and
     about 30 operations a logit for exponential, sums and gradient; a module 18 d a pair (score, mix, and their gradients) and 24 d²
-    a token and position for its tables. Adam takes about 15 a parameter, and reads and writes parameter and two moments.
+    a token and position for its tables. Adam takes about 15 a parameter, and reads and writes parameter and two moments; of a low-rank
+    model's rows only those that the batch has need be touched, with about 15 more to make up for the steps in which they rested.
     """
     pairs = n * n * (1 - (1 - 1 / n**2) ** b)
-    size = parameters(kind, n, d, h)
-    flops = pairs * n * (6 * d + 30) + pairs * h * 18 * d + 2 * n * h * 24 * d * d + 15 * size
-    return flops, 24 * size
+    rows = pairs * d if kind == "low" else 0
+    moved = rows + n * d if kind == "low" else parameters(kind, n, d, h)
+    flops = pairs * n * (6 * d + 30) + pairs * h * 18 * d + 2 * n * h * 24 * d * d + 15 * (rows + moved)
+    return flops, 24 * moved
 
 
 def core():

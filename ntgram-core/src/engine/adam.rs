@@ -1,10 +1,12 @@
 //! Adam as PyTorch does it: β = (0.9, 0.999), eps = 1e-8 outside the root, no decay, dense.
+//!
+//! Dense: what has no gradient moves too, by its moments. `deferred` is the same for rows that have a gradient now and then.
 
 use super::simd::{Lanes, vector_fn};
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
-const EPS: f64 = 1e-8;
+pub(super) const BETA_1: f64 = 0.9;
+pub(super) const BETA_2: f64 = 0.999;
+pub(super) const EPS: f64 = 1e-8;
 
 /// What one step needs beside the state: factors that depend on the step's number.
 #[derive(Debug, Clone, Copy)]
@@ -45,22 +47,24 @@ vector_fn! {
 
 #[inline(always)]
 fn step_lanes<V: Lanes>(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], factors: Factors) {
-    let keep_1 = V::splat((1.0 - BETA_1) as f32);
-    let (beta_2, keep_2) = (V::splat(BETA_2 as f32), V::splat((1.0 - BETA_2) as f32));
-    let (root, eps) = (V::splat(factors.root), V::splat(factors.eps));
     let rows = p.chunks_exact_mut(V::LANES).zip(m.chunks_exact_mut(V::LANES));
     for (((p, m), v), g) in rows.zip(v.chunks_exact_mut(V::LANES)).zip(g.chunks_exact(V::LANES)) {
-        let g = V::load(g);
-        let old = V::load(m);
-        // m = m + (1 - β_1) (g - m);  v = β_2 v + (1 - β_2) g²
-        let moment = g.sub(old).fma(keep_1, old);
-        let square = V::load(v).mul(beta_2).add(g.mul(g).mul(keep_2));
-        moment.store(m);
-        square.store(v);
-        // p = p - size m / (√v / √(1 - β_2^t) + eps)
-        let denominator = square.sqrt().fma(root, eps);
-        V::load(p).sub(moment.div(denominator)).store(p);
+        let (p_new, m_new, v_new) = step_vector(V::load(p), V::load(m), V::load(v), V::load(g), factors);
+        m_new.store(m);
+        v_new.store(v);
+        p_new.store(p);
     }
+}
+
+/// One step on a vector of parameters: these and their moments.
+#[inline(always)]
+pub(super) fn step_vector<V: Lanes>(p: V, m: V, v: V, g: V, factors: Factors) -> (V, V, V) {
+    // m = m + (1 - β_1) (g - m);  v = β_2 v + (1 - β_2) g²
+    let m = g.sub(m).fma(V::splat((1.0 - BETA_1) as f32), m);
+    let v = v.mul(V::splat(BETA_2 as f32)).add(g.mul(g).mul(V::splat((1.0 - BETA_2) as f32)));
+    // p = p - size m / (√v / √(1 - β_2^t) + eps)
+    let denominator = v.sqrt().fma(V::splat(factors.root), V::splat(factors.eps));
+    (p.sub(m.div(denominator)), m, v)
 }
 
 #[cfg(test)]

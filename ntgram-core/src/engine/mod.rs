@@ -8,7 +8,8 @@
 //! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
 //! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
 //!   the parts, and the order in which their gradients are added, depend on the problem only, so the result does not depend on the threads;
-//! - `adam` is the optimiser; `simd` the vectors, chosen for the processor at run time.
+//! - `adam` is the optimiser, `deferred` the same where most rows of a table have no gradient; `simd` the vectors, chosen for the processor
+//!   at run time.
 //!
 //! Nothing here is random, and nothing fails after [`Trainer::new`].
 //!
@@ -19,6 +20,7 @@ mod adam;
 mod attention;
 mod circuits;
 mod contexts;
+mod deferred;
 mod feed;
 mod gemm;
 mod layer_norm;
@@ -39,8 +41,10 @@ use crate::error::{Error, Result};
 use crate::models::config::{Freeze, LowRankConfig, ParamSpec, TransformerConfig};
 use adam::Factors;
 use contexts::Contexts;
+use deferred::Deferred;
 use feed::{By, Feed};
 use layout::Layout;
+use low_rank::Kept;
 use math::Buffer;
 use pool::Pool;
 use simd::{Detected, Isa, Job, dispatch};
@@ -146,14 +150,16 @@ impl Part {
     }
 }
 
-/// What is to be done in a step.
-#[derive(Debug, Default)]
+/// What is to be done.
+#[derive(Debug)]
 struct Command {
-    /// Samples (keys), and which of them are the batch.
+    /// Samples (keys), and which of them are the batch; if none, rows of low-rank parts are brought up to date.
     block: Vec<u32>,
     batch: Range<usize>,
     /// Whether low-rank parts move their rows.
-    update: Option<Factors>,
+    adam: Option<Factors>,
+    /// How rows without gradient moved in the steps before.
+    deferred: Deferred,
 }
 
 /// What all threads see.
@@ -180,17 +186,33 @@ impl Job for PartStep<'_> {
     type Output = Tally;
     #[inline(always)]
     fn run<I: Isa>(self) -> Tally {
-        let batch = &self.command.block[self.command.batch.clone()];
+        let Command { block, batch, adam, deferred } = self.command;
+        let batch = &block[batch.clone()];
         match self.part {
             Part::Transformer(part) => part.gradient::<I>(self.params, self.contexts, batch),
-            Part::LowRank(part) => {
-                let tally = part.gradient::<I>(self.params, self.contexts, batch);
-                if let Some(factors) = self.command.update {
-                    part.update::<I>(factors);
-                }
-                tally
+            Part::LowRank(part) if batch.is_empty() => {
+                part.catch_up::<I>(deferred);
+                Tally::default()
             }
+            Part::LowRank(part) => part.step::<I>(self.params, self.contexts, batch, deferred, *adam),
         }
+    }
+}
+
+/// Reads a row of a low-rank part.
+struct ReadRow<'a> {
+    part: &'a mut low_rank::Part,
+    local: usize,
+    what: Kept,
+    deferred: &'a Deferred,
+    row: &'a mut [f32],
+}
+
+impl Job for ReadRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<I: Isa>(self) {
+        self.part.row::<I>(self.local, self.what, self.deferred, self.row);
     }
 }
 
@@ -237,7 +259,12 @@ impl Shared {
 #[derive(Debug)]
 enum Place {
     Transformer(Arc<Layout>),
-    LowRank { shape: Shape, freeze_e: bool },
+    /// `defers`: whether rows move when they are needed.
+    LowRank {
+        shape: Shape,
+        freeze_e: bool,
+        defers: bool,
+    },
 }
 
 /// A training under way.
@@ -334,11 +361,8 @@ impl Trainer {
                         let mut part = low_rank::Part::new(shape, &contexts, range.clone(), problem.batch_size, law);
                         for (local, c) in range.enumerate() {
                             let (a, b) = (contexts.first[c] as usize, contexts.second[c] as usize);
-                            for (i, at) in row(a, b).enumerate() {
-                                let place = part.place(local, i);
-                                for (to, list) in [&mut part.table, &mut part.m, &mut part.v].into_iter().zip(lists) {
-                                    to[place] = list.map_or(0.0, |list| list[at]);
-                                }
+                            for (what, list) in Kept::ALL.into_iter().zip(lists) {
+                                list.into_iter().for_each(|list| part.set_row(local, what, &list[row(a, b)]));
                             }
                         }
                         Part::LowRank(Box::new(part))
@@ -353,7 +377,8 @@ impl Trainer {
                     packed
                 });
                 trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
-                place = Place::LowRank { shape, freeze_e: problem.freeze.freeze_e };
+                let defers = parts.iter().any(|part| matches!(part, Part::LowRank(part) if part.defers()));
+                place = Place::LowRank { shape, freeze_e: problem.freeze.freeze_e, defers };
             }
         };
         let by = match parts.len() {
@@ -369,7 +394,12 @@ impl Trainer {
             params: RwLock::new(shared),
             parts: parts.into_iter().map(|part| Mutex::new((part, Tally::default()))).collect(),
             feed: Mutex::new(feed),
-            command: RwLock::default(),
+            command: RwLock::new(Command {
+                block: Vec::new(),
+                batch: 0..0,
+                adam: None,
+                deferred: Deferred::new(problem.lr, steps),
+            }),
         });
         let pool =
             if threads > 1 {
@@ -391,6 +421,9 @@ impl Trainer {
         let frozen_rows = matches!(self.place, Place::LowRank { freeze_e: true, .. });
         let outcome = self.work((!frozen_rows).then_some(factors))?;
         self.steps += 1;
+        if matches!(self.place, Place::LowRank { freeze_e: false, defers: true, .. }) {
+            self.defer();
+        }
         let mut params = self.shared.params.write().expect("no worker panics");
         let (m, v) = (&mut self.m, &mut self.v);
         let first = &mut *locked(&self.shared.parts[0]);
@@ -400,47 +433,64 @@ impl Trainer {
         Some(outcome)
     }
 
+    /// After a step: rows without gradient have it to make up for.
+    fn defer(&self) {
+        let command = || self.shared.command.write().expect("no worker panics");
+        command().deferred.add_step();
+        if command().deferred.is_full() {
+            command().batch = 0..0;
+            self.run();
+            command().deferred = Deferred::new(self.lr, self.steps);
+        }
+    }
+
     /// The next batch's outcome and gradients in the order of the model's parameter list, without a step (frozen parameters' too).
     #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
         let shared = locked(&self.shared.parts[0]).0.shared_gradient().to_vec();
-        Some((outcome, self.collect(self.zeros(), &shared, |part, place| part.gradient_at(place))))
+        Some((outcome, self.collect(self.zeros(), &shared, |part, local, row| part.gradient_of(local, row))))
     }
 
     /// The parameters, in the order of the model's parameter list.
     pub fn params(&self) -> Vec<f32> {
         let shared = self.shared.params.read().expect("no worker panics");
-        self.collect(self.initial.clone(), &shared, |part, place| part.table[place])
+        self.kept(self.initial.clone(), &shared, Kept::Parameter)
     }
 
     /// Adam's state, to go on from.
     #[cfg(test)]
     pub fn adam(&self) -> AdamState {
-        let m = self.collect(self.zeros(), &self.m, |part, place| part.m[place]);
-        let v = self.collect(self.zeros(), &self.v, |part, place| part.v[place]);
+        let m = self.kept(self.zeros(), &self.m, Kept::FirstMoment);
+        let v = self.kept(self.zeros(), &self.v, Kept::SecondMoment);
         AdamState { m, v, steps: self.steps }
     }
 
     /// The parameters and Adam's state at the end. What it reads is given back to the system as soon as it is read: a large table is never
     /// there twice.
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
-        self.release(|part| &mut part.d_table);
         let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
-        let params = self
-            .collect(initial, &self.shared.params.read().expect("no worker panics"), |part, place| part.table[place]);
-        self.release(|part| &mut part.table);
-        let m = self.collect(vec![0.0; len], &self.m, |part, place| part.m[place]);
-        self.release(|part| &mut part.m);
-        let v = self.collect(vec![0.0; len], &self.v, |part, place| part.v[place]);
+        let params = self.kept(initial, &self.shared.params.read().expect("no worker panics"), Kept::Parameter);
+        self.release(Kept::Parameter);
+        let m = self.kept(vec![0.0; len], &self.m, Kept::FirstMoment);
+        self.release(Kept::FirstMoment);
+        let v = self.kept(vec![0.0; len], &self.v, Kept::SecondMoment);
         (params, AdamState { m, v, steps: self.steps })
     }
 
-    /// Frees one buffer of each low-rank part.
-    fn release(&self, buffer: impl Fn(&mut low_rank::Part) -> &mut Buffer) {
+    /// [`Trainer::collect`] of parameters or moments, up to date.
+    fn kept(&self, list: Vec<f32>, shared: &[f32], what: Kept) -> Vec<f32> {
+        let deferred = &self.shared.command.read().expect("no worker panics").deferred;
+        self.collect(list, shared, |part, local, row| {
+            dispatch(self.shared.level, ReadRow { part, local, what, deferred, row });
+        })
+    }
+
+    /// Frees what has been read of each low-rank part.
+    fn release(&self, what: Kept) {
         for part in &self.shared.parts {
             if let Part::LowRank(part) = &mut locked(part).0 {
-                *buffer(part) = Buffer::new(0);
+                part.release(what);
             }
         }
     }
@@ -452,20 +502,17 @@ impl Trainer {
     }
 
     /// Runs all parts on the next batch and adds their gradients, in order, into the first part's; `None` when there is no batch left.
-    fn work(&mut self, update: Option<Factors>) -> Option<StepOutcome> {
+    fn work(&mut self, adam: Option<Factors>) -> Option<StepOutcome> {
         let size = {
             let command = &mut *self.shared.command.write().expect("no worker panics");
             command.batch = locked(&self.shared.feed).batch(&mut command.block);
-            command.update = update;
+            command.adam = adam;
             command.batch.len() as f64
         };
         if size == 0.0 {
             return None;
         }
-        match &self.pool {
-            Some(pool) => pool.run(|part| self.shared.work(part)),
-            None => (0..self.shared.parts.len()).for_each(|part| self.shared.work(part)),
-        }
+        self.run();
         let (first, others) = self.shared.parts.split_first().expect("there is a part");
         let (first, tally) = &mut *locked(first);
         let (sums, mut total) = (first.shared_gradient(), *tally);
@@ -479,19 +526,30 @@ impl Trainer {
         Some(StepOutcome { loss: total.loss / size - self.entropy, accuracy: total.correct / size })
     }
 
+    /// Lets all parts do what is commanded.
+    fn run(&self) {
+        match &self.pool {
+            Some(pool) => pool.run(|part| self.shared.work(part)),
+            None => (0..self.shared.parts.len()).for_each(|part| self.shared.work(part)),
+        }
+    }
+
     /// A list in the canonical order, from the shared values and, for a low-rank model, the parts' tables; rows of contexts that never
-    /// occur are those of `list`. `entry`: what a part has at a place of its table.
-    fn collect(&self, mut list: Vec<f32>, shared: &[f32], entry: impl Fn(&low_rank::Part, usize) -> f32) -> Vec<f32> {
+    /// occur are those of `list`. `read`: fills in the row of a part's context.
+    fn collect(
+        &self,
+        mut list: Vec<f32>,
+        shared: &[f32],
+        read: impl Fn(&mut low_rank::Part, usize, &mut [f32]),
+    ) -> Vec<f32> {
         match &self.place {
             Place::Transformer(layout) => layout.unpack(shared),
             Place::LowRank { shape: Shape { n, d, stride }, .. } => {
                 for part in &self.shared.parts {
-                    let Part::LowRank(part) = &locked(part).0 else { continue };
+                    let Part::LowRank(part) = &mut locked(part).0 else { continue };
                     for (local, c) in part.range.clone().enumerate() {
                         let (a, b) = (self.shared.contexts.first[c] as usize, self.shared.contexts.second[c] as usize);
-                        for (i, x) in list[(a + n * b) * d..][..*d].iter_mut().enumerate() {
-                            *x = entry(part, part.place(local, i));
-                        }
+                        read(part, local, &mut list[(a + n * b) * d..][..*d]);
                     }
                 }
                 for (to, from) in list[n * n * d..].chunks_exact_mut(*d).zip(shared.chunks_exact(*stride)) {

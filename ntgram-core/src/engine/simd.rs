@@ -51,6 +51,10 @@ pub(super) trait Lanes: Copy {
     fn load(from: &[f32]) -> Self;
     /// Writes the first `LANES` values of `to`; panics if there are fewer.
     fn store(self, to: &mut [f32]);
+    /// All of `from`, or its first `LANES` values, and zeros.
+    fn load_some(from: &[f32]) -> Self;
+    /// Writes all of `to`, or its first `LANES` values.
+    fn store_some(self, to: &mut [f32]);
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
     fn mul(self, other: Self) -> Self;
@@ -89,30 +93,6 @@ pub(super) trait Lanes: Copy {
     #[inline(always)]
     fn minus_product(self, factor: Self, other: Self) -> Self {
         Self::zero().sub(factor).fma(other, self)
-    }
-}
-
-/// Copies a few floats, without the call that `copy_from_slice` is.
-#[inline(always)]
-pub(super) fn copy<V: Lanes>(to: &mut [f32], from: &[f32]) {
-    let len = to.len().min(from.len());
-    if len < V::LANES {
-        return (0..len).for_each(|i| to[i] = from[i]);
-    }
-    for i in (0..len - V::LANES).step_by(V::LANES).chain([len - V::LANES]) {
-        V::load(&from[i..]).store(&mut to[i..]);
-    }
-}
-
-/// Fills a few floats, without the call that `slice::fill` is.
-#[inline(always)]
-pub(super) fn fill<V: Lanes>(to: &mut [f32], x: f32) {
-    let len = to.len();
-    if len < V::LANES {
-        return (0..len).for_each(|i| to[i] = x);
-    }
-    for i in (0..len - V::LANES).step_by(V::LANES).chain([len - V::LANES]) {
-        V::splat(x).store(&mut to[i..]);
     }
 }
 
@@ -212,6 +192,14 @@ impl<const N: usize> Lanes for Plain<N> {
     #[inline(always)]
     fn store(self, to: &mut [f32]) {
         to[..N].copy_from_slice(&self.0);
+    }
+    #[inline(always)]
+    fn load_some(from: &[f32]) -> Self {
+        Self(std::array::from_fn(|l| from.get(l).copied().unwrap_or(0.0)))
+    }
+    #[inline(always)]
+    fn store_some(self, to: &mut [f32]) {
+        to.iter_mut().zip(self.0).for_each(|(to, x)| *to = x);
     }
     #[inline(always)]
     fn add(self, other: Self) -> Self {
@@ -336,6 +324,17 @@ mod x86 {
             self.1.store(&mut to[V::LANES..]);
         }
         #[inline(always)]
+        fn load_some(from: &[f32]) -> Self {
+            let (a, b) = from.split_at(from.len().min(V::LANES));
+            Self(V::load_some(a), V::load_some(b))
+        }
+        #[inline(always)]
+        fn store_some(self, to: &mut [f32]) {
+            let (a, b) = to.split_at_mut(to.len().min(V::LANES));
+            self.0.store_some(a);
+            self.1.store_some(b);
+        }
+        #[inline(always)]
         fn add(self, other: Self) -> Self {
             Self(self.0.add(other.0), self.1.add(other.1))
         }
@@ -399,6 +398,21 @@ mod x86 {
     // `dispatch` alone hands out, after the processor was found to have the instructions. Loads and stores
     // are unaligned ones within a slice whose length was checked.
 
+    /// Masks of the first `len` lanes, or of all.
+    #[inline(always)]
+    fn first_of_16(len: usize) -> __mmask16 {
+        ((1u32 << len.min(16)) - 1) as __mmask16
+    }
+
+    #[inline(always)]
+    fn first_of_8(len: usize) -> __m256i {
+        // SAFETY: see above.
+        unsafe {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_cmpgt_epi32(_mm256_set1_epi32(len.min(8) as i32), lanes)
+        }
+    }
+
     impl Lanes for F8 {
         const LANES: usize = 8;
         #[inline(always)]
@@ -415,6 +429,33 @@ mod x86 {
         fn store(self, to: &mut [f32]) {
             // SAFETY: see above.
             unsafe { _mm256_storeu_ps(to[..8].as_mut_ptr(), self.0) }
+        }
+        #[inline(always)]
+        fn load_some(from: &[f32]) -> Self {
+            // SAFETY: see above; only as many lanes are read as `from` has.
+            Self(unsafe { _mm256_maskload_ps(from.as_ptr(), first_of_8(from.len())) })
+        }
+        #[inline(always)]
+        fn store_some(self, to: &mut [f32]) {
+            if to.len() >= 8 {
+                return self.store(to);
+            }
+            let mut at = to.as_mut_ptr();
+            // SAFETY: see above; 4, 2 and 1 lanes are written as the bits of the length say.
+            unsafe {
+                let mut rest = _mm256_castps256_ps128(self.0);
+                if to.len() & 4 != 0 {
+                    _mm_storeu_ps(at, rest);
+                    (at, rest) = (at.add(4), _mm256_extractf128_ps::<1>(self.0));
+                }
+                if to.len() & 2 != 0 {
+                    _mm_store_sd(at.cast(), _mm_castps_pd(rest));
+                    (at, rest) = (at.add(2), _mm_movehl_ps(rest, rest));
+                }
+                if to.len() & 1 != 0 {
+                    _mm_store_ss(at, rest);
+                }
+            }
         }
         #[inline(always)]
         fn add(self, other: Self) -> Self {
@@ -511,6 +552,16 @@ mod x86 {
             unsafe { _mm512_storeu_ps(to[..16].as_mut_ptr(), self.0) }
         }
         #[inline(always)]
+        fn load_some(from: &[f32]) -> Self {
+            // SAFETY: see above; only as many lanes are read as `from` has.
+            Self(unsafe { _mm512_maskz_loadu_ps(first_of_16(from.len()), from.as_ptr()) })
+        }
+        #[inline(always)]
+        fn store_some(self, to: &mut [f32]) {
+            // SAFETY: see above; only as many lanes are written as `to` has.
+            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), first_of_16(to.len()), self.0) }
+        }
+        #[inline(always)]
         fn add(self, other: Self) -> Self {
             // SAFETY: see above.
             Self(unsafe { _mm512_add_ps(self.0, other.0) })
@@ -582,6 +633,49 @@ mod x86 {
         fn sum(self) -> f32 {
             // SAFETY: see above.
             unsafe { _mm512_reduce_add_ps(self.0) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct CopySome<'a>(&'a [f32], &'a mut [f32], &'a mut [f32]);
+
+    impl Job for CopySome<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            I::Wide::load_some(self.0).store_some(self.1);
+            I::Half::load_some(self.0).store_some(self.2);
+        }
+    }
+
+    struct LoadSome<'a>(&'a [f32]);
+
+    impl Job for LoadSome<'_> {
+        type Output = [f32; 16];
+        #[inline(always)]
+        fn run<I: Isa>(self) -> [f32; 16] {
+            let mut all = [1.0; 16];
+            I::Wide::load_some(self.0).store(&mut all);
+            all
+        }
+    }
+
+    #[test]
+    fn some_lanes_are_read_and_written_and_no_others() {
+        let from: Vec<f32> = (1..=20).map(|x| x as f32).collect();
+        for (level, len) in Detected::all().into_iter().flat_map(|level| (0..=20).map(move |len| (level, len))) {
+            let all = dispatch(level, LoadSome(&from[..len]));
+            let want = |l: usize, lanes: usize, rest: f32| if l < len.min(lanes) { from[l] } else { rest };
+            (0..16).for_each(|l| assert_eq!(all[l], want(l, 16, 0.0), "{level:?} {len}"));
+            let (mut wide, mut half) = ([-1.0; 20], [-1.0; 20]);
+            dispatch(level, CopySome(&from, &mut wide[..len], &mut half[..len]));
+            for l in 0..20 {
+                assert_eq!((wide[l], half[l]), (want(l, 16, -1.0), want(l, 8, -1.0)), "{level:?} {len}");
+            }
         }
     }
 }

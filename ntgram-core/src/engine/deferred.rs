@@ -1,0 +1,358 @@
+//! Adam on a table most of whose rows have no gradient in a step: exactly [`adam::step`], but a row is moved only when it is needed.
+//!
+//! A row without gradient goes on by its moments, which fall as `β_1^k m` and `β_2^k v` in `k` steps. From step `o` to step `n` (counted
+//! from where all rows were up to date) a parameter moves by `-m Σ_t w_t / (√v c_t + eps)` over the steps `t = o+1 ..= n`, where
+//! `w_t = lr β_1^(t-o) / (1 - β_1^t)` and `c_t = β_2^(-o/2) C_t`, `C_t = β_2^(t/2) / √(1 - β_2^t)`; in the bias corrections `t` counts from the
+//! start of the training. `C_t` hardly changes, which makes this a short power series. Let `C` be about its middle, `δ_t = 1 - C_t / C`,
+//! `u = √v β_2^(-o/2) C + eps` and `ρ = 1 - eps/u`. Then `√v c_t + eps = u (1 - ρ δ_t)`, and the sum is `1/u Σ_j ρ^j S_j` with
+//! `S_j = Σ_t w_t δ_t^j`, the same for all rows that last moved with step `o`: one root and one division, however many steps it are.
+
+use super::adam::{self, BETA_1, BETA_2, EPS, Factors};
+use super::math::Buffer;
+use super::simd::{Lanes, vector_fn};
+use std::ops::Range;
+
+/// Most steps between two times at which all rows are up to date.
+const MOST_STEPS: usize = u8::MAX as usize;
+
+/// As far as `C_t` may fall between them. Then `|δ| < 0.06`, and what the series leaves out is below `δ^6 = 5e-8` of the move.
+const FALL: f64 = 1.12;
+
+/// Highest power in the series.
+const DEGREE: usize = 5;
+
+/// The moves of rows without gradient, for all steps since the rows were up to date.
+#[derive(Debug)]
+pub(super) struct Deferred {
+    lr: f64,
+    /// Steps of the training before that.
+    start: u64,
+    /// Steps after which `C_t` has fallen too far.
+    most: usize,
+    /// `C`.
+    middle: f64,
+    /// By step `o` of a row's last move.
+    since: Vec<Since>,
+    /// `β_1^k` and `β_2^k`.
+    decay: Vec<[f32; 2]>,
+}
+
+/// What rows that last moved with a certain step have missed since.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    /// `S_j`; `S_6` and `S_7` stay 0, so that they are a vector.
+    sums: [f32; 8],
+    /// `β_2^(-o/2) C`.
+    middle: f32,
+}
+
+/// `C_t` without the part of its power that belongs to the steps before `start`; `k` steps after them.
+fn scale(start: u64, k: usize) -> f64 {
+    BETA_2.powf(k as f64 / 2.0) / (1.0 - BETA_2.powf((start + k as u64) as f64)).sqrt()
+}
+
+impl Deferred {
+    /// Nothing is deferred after `start` steps of the training.
+    pub(super) fn new(lr: f64, start: u64) -> Self {
+        let first = scale(start, 1);
+        let most = (2..=MOST_STEPS).take_while(|&k| first <= scale(start, k) * FALL).last().unwrap_or(1);
+        let decay = (0..=MOST_STEPS).map(|k| [BETA_1, BETA_2].map(|beta| beta.powi(k as i32) as f32)).collect();
+        let middle = (first * scale(start, most)).sqrt();
+        let mut new = Self { lr, start, most, middle, since: Vec::with_capacity(most + 1), decay };
+        new.open();
+        new
+    }
+
+    /// For rows that move with the step that was added last.
+    fn open(&mut self) {
+        let o = self.since.len() as f64;
+        self.since.push(Since { sums: [0.0; 8], middle: (self.middle * BETA_2.powf(o / -2.0)) as f32 });
+    }
+
+    /// Number of steps since all rows were up to date.
+    fn now(&self) -> u8 {
+        (self.since.len() - 1) as u8
+    }
+
+    /// Whether all rows must be brought up to date, and a new one begin.
+    pub(super) fn is_full(&self) -> bool {
+        self.since.len() > self.most
+    }
+
+    /// After each step.
+    pub(super) fn add_step(&mut self) {
+        let k = self.since.len();
+        let mut term = self.lr / (1.0 - BETA_1.powf((self.start + k as u64) as f64));
+        let delta = 1.0 - scale(self.start, k) / self.middle;
+        let mut terms = [0.0; 8];
+        for to in &mut terms[..=DEGREE] {
+            *to = term as f32;
+            term *= delta;
+        }
+        for (since, [beta_1, _]) in self.since.iter_mut().rev().zip(&self.decay[1..]) {
+            since.sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += beta_1 * term);
+        }
+        self.open();
+    }
+
+    /// What the moments of a row that last moved with step `since` are to be multiplied by.
+    fn decay(&self, since: u8) -> [f32; 2] {
+        self.decay[(self.now() - since) as usize]
+    }
+}
+
+/// Rows of parameters and moments, (rows, d) each, as they were when each last moved.
+#[derive(Debug)]
+pub(super) struct Rows {
+    pub(super) d: usize,
+    pub(super) p: Buffer,
+    pub(super) m: Buffer,
+    pub(super) v: Buffer,
+    /// With which step that was.
+    since: Vec<u8>,
+}
+
+/// Calls `$function` on ranges that together are `0..$d`, with vectors that are no longer than needed.
+macro_rules! in_vectors {
+    ($isa:ident, $d:expr, $function:ident, $arguments:expr) => {
+        let (d, mut start) = ($d, 0);
+        while start < d {
+            if d - start > $isa::Half::LANES {
+                let end = d.min(start + $isa::Wide::LANES);
+                $function::<$isa::Wide>(start..end, $arguments);
+                start = end;
+            } else {
+                $function::<$isa::Half>(start..d, $arguments);
+                start = d;
+            }
+        }
+    };
+}
+
+impl Rows {
+    pub(super) fn new(rows: usize, d: usize) -> Self {
+        let [p, m, v] = [rows * d; 3].map(Buffer::new);
+        Self { d, p, m, v, since: vec![0; rows] }
+    }
+
+    /// What the moments of row `row` are to be multiplied by to be up to date.
+    pub(super) fn decay(&self, row: usize, deferred: &Deferred) -> [f32; 2] {
+        deferred.decay(self.since[row])
+    }
+}
+
+vector_fn! {
+    /// The parameters of the rows `which`, up to date, into `to (…, stride)`.
+    pub(super) fn read<'a, I>(rows: &'a Rows, which: &'a [u32], to: &'a mut [f32], stride: usize, deferred: &'a Deferred) -> () {
+        let Rows { p, m, v, since, d } = rows;
+        let (p, m, v) = (&p[..], &m[..], &v[..]);
+        for (to, &row) in to.chunks_exact_mut(stride).zip(which) {
+            let at = row as usize * d;
+            let (p, m, v, to) = (&p[at..at + d], &m[at..at + d], &v[at..at + d], &mut to[..*d]);
+            in_vectors!(I, *d, read_vector, (p, m, v, to, &deferred.since[since[row as usize] as usize]));
+        }
+    }
+}
+
+#[inline(always)]
+fn read_vector<V: Lanes>(range: Range<usize>, (p, m, v, to, since): (&[f32], &[f32], &[f32], &mut [f32], &Since)) {
+    let [p, m, v] = [V::load_some(&p[range.clone()]), V::load_some(&m[range.clone()]), V::load_some(&v[range.clone()])];
+    moved(p, m, v, since).store_some(&mut to[range]);
+}
+
+/// Parameters with what they have missed.
+#[inline(always)]
+fn moved<V: Lanes>(p: V, m: V, v: V, since: &Since) -> V {
+    let (one, eps) = (V::splat(1.0), V::splat(EPS as f32));
+    let over_u = one.div(v.sqrt().fma(V::splat(since.middle), eps));
+    let rho = one.minus_product(eps, over_u);
+    let mut series = V::splat(since.sums[DEGREE]);
+    for &sum in since.sums[..DEGREE].iter().rev() {
+        series = series.fma(rho, V::splat(sum));
+    }
+    p.minus_product(m.mul(over_u), series)
+}
+
+vector_fn! {
+    /// Adam's step on the rows `which`: from `p (…, stride)`, what [`read`] gave, with the gradients `g (…, stride)`.
+    pub(super) fn step<'a, I>(
+        rows: &'a mut Rows,
+        which: &'a [u32],
+        p: &'a [f32],
+        g: &'a [f32],
+        stride: usize,
+        deferred: &'a Deferred,
+        factors: Factors,
+    ) -> () {
+        let d = rows.d;
+        let (to, m, v) = (&mut rows.p[..], &mut rows.m[..], &mut rows.v[..]);
+        for ((p, g), &row) in p.chunks_exact(stride).zip(g.chunks_exact(stride)).zip(which) {
+            let at = row as usize * d;
+            let (to, m, v) = (&mut to[at..at + d], &mut m[at..at + d], &mut v[at..at + d]);
+            let since = &mut rows.since[row as usize];
+            in_vectors!(I, d, step_vector, (to, m, v, &p[..d], &g[..d], deferred.decay(*since), factors));
+            *since = deferred.now() + 1;
+        }
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::type_complexity, reason = "operands and results of one formula")]
+fn step_vector<V: Lanes>(
+    range: Range<usize>,
+    (to, m, v, p, g, [beta_1, beta_2], factors): (
+        &mut [f32],
+        &mut [f32],
+        &mut [f32],
+        &[f32],
+        &[f32],
+        [f32; 2],
+        Factors,
+    ),
+) {
+    let (old_m, old_v) = (V::load_some(&m[range.clone()]), V::load_some(&v[range.clone()]));
+    let (old_m, old_v) = (old_m.mul(V::splat(beta_1)), old_v.mul(V::splat(beta_2)));
+    let (old_p, g) = (V::load_some(&p[range.clone()]), V::load_some(&g[range.clone()]));
+    let (new_p, new_m, new_v) = adam::step_vector(old_p, old_m, old_v, g, factors);
+    new_p.store_some(&mut to[range.clone()]);
+    new_m.store_some(&mut m[range.clone()]);
+    new_v.store_some(&mut v[range]);
+}
+
+vector_fn! {
+    /// Brings all rows up to date.
+    pub(super) fn catch_up<'a, I>(rows: &'a mut Rows, deferred: &'a Deferred) -> () {
+        let d = rows.d;
+        let tables = rows.p.chunks_exact_mut(d).zip(rows.m.chunks_exact_mut(d)).zip(rows.v.chunks_exact_mut(d));
+        for (((p, m), v), since) in tables.zip(&mut rows.since) {
+            in_vectors!(I, d, catch_up_vector, (&mut *p, &mut *m, &mut *v, &deferred.since[*since as usize], deferred.decay(*since)));
+            *since = 0;
+        }
+    }
+}
+
+#[inline(always)]
+fn catch_up_vector<V: Lanes>(
+    range: Range<usize>,
+    (p, m, v, since, [beta_1, beta_2]): (&mut [f32], &mut [f32], &mut [f32], &Since, [f32; 2]),
+) {
+    let (p, m, v) = (&mut p[range.clone()], &mut m[range.clone()], &mut v[range]);
+    let (old_m, old_v) = (V::load_some(m), V::load_some(v));
+    moved(V::load_some(p), old_m, old_v, since).store_some(p);
+    old_m.mul(V::splat(beta_1)).store_some(m);
+    old_v.mul(V::splat(beta_2)).store_some(v);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::{Detected, Isa, Job, dispatch};
+    use super::*;
+
+    /// One step of the table: read, step, and the moves of the others.
+    struct Step<'a>(&'a mut Rows, &'a [u32], &'a [f32], &'a Deferred, Factors);
+
+    impl Job for Step<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            let Step(rows, which, g, deferred, factors) = self;
+            let mut p = vec![0.0; g.len()];
+            read::<I>(rows, which, &mut p, 24, deferred);
+            step::<I>(rows, which, &p, g, 24, deferred, factors);
+        }
+    }
+
+    struct CatchUp<'a>(&'a mut Rows, &'a Deferred);
+
+    impl Job for CatchUp<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            catch_up::<I>(self.0, self.1);
+        }
+    }
+
+    /// Adam's definition, dense, in double precision.
+    struct Plain {
+        p: Vec<f64>,
+        m: Vec<f64>,
+        v: Vec<f64>,
+    }
+
+    impl Plain {
+        fn step(&mut self, g: &[f64], lr: f64, t: u64) {
+            for (i, &g) in g.iter().enumerate() {
+                self.m[i] = BETA_1 * self.m[i] + (1.0 - BETA_1) * g;
+                self.v[i] = BETA_2 * self.v[i] + (1.0 - BETA_2) * g * g;
+                let root = (self.v[i] / (1.0 - BETA_2.powf(t as f64))).sqrt();
+                self.p[i] -= lr / (1.0 - BETA_1.powf(t as f64)) * self.m[i] / (root + EPS);
+            }
+        }
+    }
+
+    /// `steps` steps after `start` earlier ones, of rows of 19 coordinates of any size of gradient; `occurs(row, step)`: whether a row has one.
+    /// Returns the largest error of a parameter, over `scale` of it.
+    fn error(
+        level: Detected,
+        start: u64,
+        steps: u64,
+        occurs: impl Fn(u32, u64) -> bool,
+        scale: impl Fn(f64) -> f64,
+    ) -> f64 {
+        let (d, n, lr) = (19, 7, 1e-2);
+        let mut rows = Rows::new(n, d);
+        let mut plain = Plain { p: vec![0.0; n * d], m: vec![0.0; n * d], v: vec![0.0; n * d] };
+        let mut deferred = Deferred::new(lr, start);
+        for t in start + 1..=start + steps {
+            let which: Vec<u32> = (0..n as u32).filter(|&row| occurs(row, t - start)).collect();
+            let (mut g, mut dense) = (vec![0.0f32; which.len() * 24], vec![0.0; n * d]);
+            for (g, &row) in g.chunks_exact_mut(24).zip(&which) {
+                for (i, (g, dense)) in g.iter_mut().zip(&mut dense[row as usize * d..][..d]).enumerate() {
+                    // From 1e-12 to 1e3, with changing sign.
+                    let size = 10f64.powf(i as f64 * 15.0 / 18.0 - 12.0);
+                    *g = (size * (1.7 * t as f64 + row as f64 + i as f64).sin()) as f32;
+                    *dense = *g as f64;
+                }
+            }
+            dispatch(level, Step(&mut rows, &which, &g, &deferred, Factors::new(lr, t)));
+            plain.step(&dense, lr, t);
+            deferred.add_step();
+            if deferred.is_full() {
+                dispatch(level, CatchUp(&mut rows, &deferred));
+                deferred = Deferred::new(lr, t);
+            }
+        }
+        dispatch(level, CatchUp(&mut rows, &deferred));
+        rows.p.iter().zip(&plain.p).map(|(&got, &want)| (got as f64 - want).abs() / scale(want)).fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn rows_that_rest_move_as_if_they_did_not() {
+        for level in Detected::all() {
+            // Each row in one step only: all but that step's move is made up for, over up to 400 steps.
+            for (start, at) in
+                [(0, 1), (0, 5), (0, 40), (7, 3), (300, 1), (300, 90), (5000, 1), (5000, 200), (2_000_000, 2)]
+            {
+                let error = error(level, start, 400, |_, step| step == at, |p| p.abs() + 1e-12);
+                assert!(error < 1e-6, "{level:?} {start} {at}: {error}");
+            }
+            // Rows that come now and then, one of them never.
+            for start in [0, 1000] {
+                let error = error(
+                    level,
+                    start,
+                    1500,
+                    |row, step| row > 0 && step % (3 * row as u64 * row as u64) == 1,
+                    |p| p.abs().max(1e-2),
+                );
+                assert!(error < 1e-5, "{level:?} {start}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_brought_up_to_date_often_at_first_and_then_seldom() {
+        let lengths: Vec<_> = [0, 1, 10, 100, 1000, 100_000].map(|start| Deferred::new(1.0, start).most).into();
+        assert!(lengths.is_sorted() && lengths[0] == 1 && lengths[5] > 200, "{lengths:?}");
+    }
+}
