@@ -1,4 +1,4 @@
-//! Attention of the second token over both tokens of a pair, for all heads of a layer at once.
+//! Attention of the second token over both tokens of a pair, for all heads of a group at once.
 //!
 //! Position 0 has one row for each distinct first token (`a`), position 1 one for each distinct second token, or one for each pair
 //! after the first layer (`b`). For a pair (a, b) and every head `h`, with the circuits QK and OV:
@@ -18,7 +18,7 @@ use super::layout::{Layout, padded};
 use super::math::{Buffer, sigmoid};
 use super::simd::{Isa, Lanes, vector_fn};
 
-/// A layer's tables and their gradients. Each table is needed in one layout on the way forward and in the other on the way back.
+/// The tables of a group of heads and their gradients. Each table is needed in one layout on the way forward and in the other on the way back.
 #[derive(Debug)]
 pub(super) struct Tables {
     /// `u[b]`: forward (rows 1, d, lanes), backward (rows 1, heads, stride).
@@ -30,9 +30,18 @@ pub(super) struct Tables {
     du: Buffer,
     pub(super) d_o0: Buffer,
     d_o1: Buffer,
-    /// `α` of each pair, then its gradient by score, (pairs, lanes).
-    alpha: Buffer,
+    /// Gradient by each pair's score, (pairs, lanes).
     d_score: Buffer,
+}
+
+/// What the heads' outputs are added to.
+#[derive(Clone, Copy)]
+pub(super) enum Onto<'a> {
+    Nothing,
+    /// The stream before attention, (rows 1, stride).
+    Stream(&'a [f32]),
+    /// The outputs of the heads before.
+    Heads,
 }
 
 /// Inputs of a layer's circuits at one position, (rows, stride) each.
@@ -85,7 +94,6 @@ impl Tables {
             du: gradient(rows1),
             d_o0: gradient(rows0),
             d_o1: gradient(rows1),
-            alpha: Buffer::new(pairs * lanes),
             d_score: Buffer::new(pairs * lanes),
         }
     }
@@ -134,27 +142,29 @@ fn sizes<const D: usize, const L: usize>(layout: &Layout) -> (usize, usize, usiz
 }
 
 vector_fn! {
-    /// Attention of every pair: the stream after it into `r` (pairs, stride). `x1`: the stream before it, if it is kept.
+    /// Attention of every pair: its weights into `alpha` (pairs, lanes), what the heads write into `r` (pairs, stride).
     pub(super) fn attend<'a, I>(
-        tables: &'a mut Tables,
+        tables: &'a Tables,
         layout: &'a Layout,
         pairs: Pairs<'a>,
         at0: Inputs<'a>,
         at1: Inputs<'a>,
-        x1: Option<&'a [f32]>,
+        alpha: &'a mut [f32],
+        onto: Onto<'a>,
         r: &'a mut [f32],
     ) -> () {
-        with_sizes!(I, layout, attend_pairs(tables, layout, pairs, [at0, at1], x1, r));
+        with_sizes!(I, layout, attend_pairs(tables, layout, pairs, [at0, at1], alpha, onto, r));
     }
 }
 
 #[inline(always)]
 fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
-    tables: &mut Tables,
+    tables: &Tables,
     layout: &Layout,
     pairs: Pairs,
     [at0, at1]: [Inputs; 2],
-    x1: Option<&[f32]>,
+    alpha: &mut [f32],
+    onto: Onto,
     r: &mut [f32],
 ) {
     let (d, stride, lanes) = sizes::<D, L>(layout);
@@ -165,8 +175,8 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
         let u = &tables.u[b * table..][..table];
         let o1 = &tables.o1[b * by_head..][..by_head];
         let f1 = &at1.f[b * stride..][..d];
-        let x1 = x1.map(|x| &x[b * stride..][..stride]);
-        let alphas = tables.alpha[start * lanes..end * lanes].chunks_exact_mut(lanes);
+        let x1 = if let Onto::Stream(x) = onto { Some(&x[b * stride..][..stride]) } else { None };
+        let alphas = alpha[start * lanes..end * lanes].chunks_exact_mut(lanes);
         let streams = r[start * stride..end * stride].chunks_exact_mut(stride);
         for ((&a, alpha), r) in pairs.first[start..end].iter().zip(alphas).zip(streams) {
             let f0 = &at0.f[a as usize * stride..][..d];
@@ -181,7 +191,11 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
             // r = s_res x1 + Σ_h o1 + α (o0 - o1)
             let o0 = &tables.o0[a as usize * by_head..][..by_head];
             for w in (0..stride).step_by(C::LANES) {
-                let mut sum = x1.map_or(C::zero(), |x| C::load(&x[w..]));
+                let mut sum = match (x1, onto) {
+                    (Some(x1), _) => C::load(&x1[w..]),
+                    (None, Onto::Heads) => C::load(&r[w..]),
+                    (None, _) => C::zero(),
+                };
                 for ((o0, o1), &alpha) in o0.chunks_exact(stride).zip(o1.chunks_exact(stride)).zip(&*alpha) {
                     let o1 = C::load(&o1[w..]);
                     sum = C::splat(alpha).fma(C::load(&o0[w..]).sub(o1), sum.add(o1));
@@ -194,20 +208,21 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const L: usize>(
 }
 
 vector_fn! {
-    /// From `dr` (pairs, stride), the gradient by the stream after attention, to the tables', and to part of those by the inputs and by
-    /// the stream before it; these are overwritten, `d_o0` is added to.
+    /// From `dr` (pairs, stride), the gradient by the stream after attention, to the tables' (overwritten, `d_o0` added to), and to part of
+    /// those by the inputs (added) and by the stream before it (overwritten).
     pub(super) fn attend_backward<'a, I>(
         tables: &'a mut Tables,
         layout: &'a Layout,
         pairs: Pairs<'a>,
         at0: Inputs<'a>,
         at1: Inputs<'a>,
+        alpha: &'a [f32],
         dr: &'a [f32],
         grad0: InputGradients<'a>,
         grad1: InputGradients<'a>,
         dx1: Option<&'a mut [f32]>,
     ) -> () {
-        with_sizes!(I, layout, attend_pairs_backward(tables, layout, pairs, [at0, at1], dr, grad0.df, grad1.df, dx1));
+        with_sizes!(I, layout, attend_pairs_backward(tables, layout, pairs, [at0, at1], alpha, dr, grad0.df, grad1.df, dx1));
     }
 }
 
@@ -218,6 +233,7 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const L: usize>(
     layout: &Layout,
     pairs: Pairs,
     [at0, at1]: [Inputs; 2],
+    alpha: &[f32],
     dr: &[f32],
     df0: &mut [f32],
     df1: &mut [f32],
@@ -227,15 +243,13 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const L: usize>(
     let (table, by_head) = (d * lanes, layout.heads * stride);
     tables.du[..at1.rows * table].fill(0.0);
     tables.d_o1[..at1.rows * table].fill(0.0);
-    df0[..at0.rows * stride].fill(0.0);
-    df1[..at1.rows * stride].fill(0.0);
     let one = V::splat(1.0);
     let mut start = 0;
     while start < pairs.first.len() {
         let (b, end) = pairs.run(start);
         let first = &pairs.first[start..end];
         let dr = &dr[start * stride..end * stride];
-        let alphas = &tables.alpha[start * lanes..end * lanes];
+        let alphas = &alpha[start * lanes..end * lanes];
         let d_scores = &mut tables.d_score[start * lanes..end * lanes];
         let o1 = &tables.o1[b * table..][..table];
         let u_by_head = &tables.u[b * by_head..][..by_head];
@@ -331,7 +345,7 @@ fn sum_run<V: Lanes, const K: usize>(
     }
 }
 
-/// From the tables' gradients to the circuits' (overwritten) and the inputs' (`df` added to, `dg` overwritten).
+/// From the tables' gradients to the circuits' (overwritten) and the inputs' (added).
 #[expect(clippy::too_many_arguments, reason = "the forward pass's operands and their gradients")]
 pub(super) fn backward<I: Isa>(
     tables: &mut Tables,
@@ -346,13 +360,13 @@ pub(super) fn backward<I: Isa>(
     let &Layout { d, stride, lanes, .. } = layout;
     let table = d * lanes;
     // u = QKᵀ f1
-    add_product::<I>(&mut qk.gradient, Left::columns(at1.f, stride), &tables.du, d, at1.rows, table, true);
-    add_by_input::<I>(grad1.df, layout, &tables.du, &qk.transposed, at1.rows, false);
+    add_product::<I>(&mut qk.by_head_lane, Left::columns(at1.f, stride), &tables.du, d, at1.rows, table, true);
+    add_by_input::<I>(grad1.df, layout, &tables.du, &qk.transposed, at1.rows);
     // o0 = OVᵀ g0, o1 = OVᵀ g1
-    add_product::<I>(&mut ov.gradient, Left::columns(at0.g, stride), &tables.d_o0, d, at0.rows, table, true);
-    add_product::<I>(&mut ov.gradient, Left::columns(at1.g, stride), &tables.d_o1, d, at1.rows, table, false);
-    add_by_input::<I>(grad0.dg, layout, &tables.d_o0, &ov.transposed, at0.rows, true);
-    add_by_input::<I>(grad1.dg, layout, &tables.d_o1, &ov.transposed, at1.rows, true);
+    add_product::<I>(&mut ov.by_head_lane, Left::columns(at0.g, stride), &tables.d_o0, d, at0.rows, table, true);
+    add_product::<I>(&mut ov.by_head_lane, Left::columns(at1.g, stride), &tables.d_o1, d, at1.rows, table, false);
+    add_by_input::<I>(grad0.dg, layout, &tables.d_o0, &ov.transposed, at0.rows);
+    add_by_input::<I>(grad1.dg, layout, &tables.d_o1, &ov.transposed, at1.rows);
 }
 
 /// `table = x matrix`: rows of inputs (rows, stride) by a circuit (d, width).
@@ -361,9 +375,9 @@ fn fill_table<I: Isa>(table: &mut [f32], layout: &Layout, x: &[f32], matrix: &[f
     add_product::<I>(table, Left::rows(x, layout.stride), matrix, rows, layout.d, width, true);
 }
 
-/// Adds to `dx` (rows, stride), or puts there, the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
-fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize, afresh: bool) {
+/// Adds to `dx` (rows, stride) the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
+fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize) {
     let &Layout { d, stride, heads, lanes, .. } = layout;
     let left = Left { data: dt, row: d * lanes, outer: lanes, inner: heads };
-    add_product::<I>(dx, left, transposed, rows, d * heads, stride, afresh);
+    add_product::<I>(dx, left, transposed, rows, d * heads, stride, false);
 }

@@ -1,23 +1,21 @@
-//! The QK and OV circuits of one layer as matrices, for all heads at once, and the way back to `W_Q, W_K, W_V, W_O`.
+//! The QK and OV circuits of a group of heads as matrices, for all of them at once, and the way back to `W_Q, W_K, W_V, W_O`.
 //!
 //! For every head: `QK[e, c] = Σ_t W_Q[t, e] W_K[t, c] / √d_head`, so that a score is `x_queryᵀ QK x_key`; and
 //! `OV[e, c] = Σ_t W_V[t, e] W_O[c, t]`, so that a head writes `OVᵀ x` of a token it sees. `t` runs over the head's coordinates.
 
-use super::layout::Layout;
+use super::layout::{GroupSlots, Layout};
 use super::math::Buffer;
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// One circuit matrix in the three layouts that the products need.
 #[derive(Debug)]
 pub(super) struct Circuit {
-    /// `[e, c, h]`, heads padded: (d, d lanes).
+    /// `[e, c, h]`, heads padded: (d, d lanes). On the way back its gradient takes its place, when the tables are filled.
     pub(super) by_head_lane: Buffer,
     /// `[e, h, c]`, `c` padded: (d, heads stride).
     pub(super) by_coordinate_lane: Buffer,
     /// `[c, h, e]`, `e` padded: (d heads, stride).
     pub(super) transposed: Buffer,
-    /// Gradient, like `by_head_lane`.
-    pub(super) gradient: Buffer,
 }
 
 impl Circuit {
@@ -27,7 +25,6 @@ impl Circuit {
             by_head_lane: Buffer::new(d * d * lanes),
             by_coordinate_lane: Buffer::new(d * heads * stride),
             transposed: Buffer::new(d * heads * stride),
-            gradient: Buffer::new(d * d * lanes),
         }
     }
 
@@ -139,7 +136,7 @@ fn compose<I: Isa>(
     circuit.spread(layout);
 }
 
-/// From the gradient by `matrix` (see [`compose`]) to those by `left` and `right`, added.
+/// From the gradient by `matrix` (see [`compose`]), now in its place, to those by `left` and `right`, added.
 fn decompose<I: Isa>(
     circuit: &Circuit,
     layout: &Layout,
@@ -151,7 +148,7 @@ fn decompose<I: Isa>(
     let by_row = Steps { row: d, column: 1 };
     let transposed = Steps { row: 1, column: d };
     // d_left[t, e] = factor Σ_c right[t, c] matrix[e, c];  d_right[t, c] = factor Σ_e left[t, e] matrix[e, c]
-    let matrix = &*circuit.gradient;
+    let matrix = &*circuit.by_head_lane;
     let sizes = [d_head, d, d];
     product::<I>((d_left, by_row), (right, right_steps), (matrix, transposed), sizes, lanes, factor, true);
     product::<I>((d_right, right_steps), (left, by_row), (matrix, by_row), sizes, lanes, factor, true);
@@ -162,9 +159,8 @@ fn right_steps(layout: &Layout) -> [Steps; 2] {
     [Steps { row: layout.d, column: 1 }, Steps { row: 1, column: layout.d_head }]
 }
 
-/// Both circuits of layer `layer`, from the parameters.
-pub(super) fn forward<I: Isa>(qk: &mut Circuit, ov: &mut Circuit, layout: &Layout, params: &[f32], layer: usize) {
-    let slots = &layout.layers[layer];
+/// Both circuits of the group whose weights lie at `slots`, from the parameters.
+pub(super) fn forward<I: Isa>(qk: &mut Circuit, ov: &mut Circuit, layout: &Layout, slots: &GroupSlots, params: &[f32]) {
     let scale = 1.0 / (layout.d_head as f32).sqrt();
     let [of_k, of_o] = right_steps(layout);
     compose::<I>(qk, layout, &params[slots.w_q.clone()], (&params[slots.w_k.clone()], of_k), scale);
@@ -176,13 +172,12 @@ pub(super) fn backward<I: Isa>(
     qk: &Circuit,
     ov: &Circuit,
     layout: &Layout,
+    slots: &GroupSlots,
     params: &[f32],
     grad: &mut [f32],
-    layer: usize,
 ) {
-    let slots = &layout.layers[layer];
     let scale = 1.0 / (layout.d_head as f32).sqrt();
-    // The four weights of a layer lie one after another.
+    // The four weights of a group lie one after another.
     let (d_q, rest) = grad[slots.w_q.start..slots.w_o.end].split_at_mut(slots.w_q.len());
     let (d_k, rest) = rest.split_at_mut(slots.w_k.len());
     let (d_v, d_o) = rest.split_at_mut(slots.w_v.len());

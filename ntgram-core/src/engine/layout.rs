@@ -1,8 +1,8 @@
 //! Where the Transformer's parameters lie inside the engine.
 //!
-//! Rows of embeddings are padded to `stride`, a multiple of 8. Attention weights have heads last: all heads of all modules of a
-//! layer side by side, padded to `lanes`, so that one vector operation serves 8 heads. MLP weights are transposed, (in, out padded).
-//! Padding is zero and stays zero: its gradient is zero.
+//! Rows of embeddings are padded to `stride`, a multiple of 8. Attention weights have heads last: the heads of all modules of a layer
+//! side by side, padded to `lanes`, so that one vector operation serves 8 heads; where they are many and large, in groups that are worked
+//! on one after another. MLP weights are transposed, (in, out padded). Padding is zero and stays zero: its gradient is zero.
 
 use crate::models::config::{Freeze, TransformerConfig};
 use std::ops::Range;
@@ -10,9 +10,12 @@ use std::ops::Range;
 /// Vectors of this many floats are the unit of padding.
 pub(super) const PAD: usize = 8;
 
-/// One layer's attention weights; `h` is a head of any module.
+/// Floats of a circuit (d, d, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's second cache.
+const CIRCUIT_LEN: usize = 1 << 15;
+
+/// The attention weights of a group of heads; `h` is one of them, of any module.
 #[derive(Debug, Clone)]
-pub(super) struct LayerSlots {
+pub(super) struct GroupSlots {
     /// `W_Q[t, e]` of head `h` at `(t d + e) lanes + h`.
     pub(super) w_q: Range<usize>,
     /// `W_K[t, e]`, likewise.
@@ -43,9 +46,11 @@ pub(super) struct Layout {
     /// `d`, and `d` rounded up to whole vectors.
     pub(super) d: usize,
     pub(super) stride: usize,
-    /// Heads of all modules of a layer, and the same rounded up to whole vectors.
+    /// Heads of a group, and the same rounded up to whole vectors. A layer's last group may have fewer: the others' weights are zero.
     pub(super) heads: usize,
     pub(super) lanes: usize,
+    /// Modules of a layer.
+    modules: usize,
     /// Coordinates of one head.
     pub(super) d_head: usize,
     pub(super) n_vocab: usize,
@@ -53,13 +58,15 @@ pub(super) struct Layout {
     pub(super) w_e: Range<usize>,
     /// `P (T, stride)`.
     pub(super) pos: Range<usize>,
-    pub(super) layers: Vec<LayerSlots>,
+    /// For each layer, its groups of heads.
+    pub(super) layers: Vec<Vec<GroupSlots>>,
     /// For each layer, its MLP's maps; empty where there is none.
     pub(super) mlps: Vec<Vec<LinearSlots>>,
     /// `W_U (N, stride)`.
     pub(super) w_u: Range<usize>,
-    /// Number of floats.
+    /// Number of floats, and how many of them are parameters.
     pub(super) len: usize,
+    n_params: usize,
     /// What training moves.
     pub(super) trained: Vec<Range<usize>>,
 }
@@ -72,7 +79,9 @@ pub(super) fn padded(len: usize) -> usize {
 impl Layout {
     pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
         let (d, n_vocab) = (config.d_model, config.n_vocab);
-        let (stride, heads) = (padded(d), config.parallel_heads * config.n_heads);
+        let (stride, all_heads) = (padded(d), config.parallel_heads * config.n_heads);
+        let groups = all_heads.div_ceil((CIRCUIT_LEN / (d * d) / PAD * PAD).max(PAD));
+        let heads = all_heads.div_ceil(groups);
         let (lanes, d_head) = (padded(heads), d / config.n_heads);
         let mut len = 0;
         let mut take = |size: usize| {
@@ -83,8 +92,11 @@ impl Layout {
         let pos = take(config.context_window * stride);
         let layers: Vec<_> = (0..config.n_layers)
             .map(|_| {
-                let size = d * d_head * lanes;
-                LayerSlots { w_q: take(size), w_k: take(size), w_v: take(size), w_o: take(size) }
+                let group = |_| {
+                    let [w_q, w_k, w_v, w_o] = std::array::from_fn(|_| take(d * d_head * lanes));
+                    GroupSlots { w_q, w_k, w_v, w_o }
+                };
+                (0..groups).map(group).collect::<Vec<_>>()
             })
             .collect();
         let mut mlps = vec![Vec::new(); config.n_layers];
@@ -109,39 +121,41 @@ impl Layout {
         };
         train(w_e.clone(), freeze.freeze_e);
         train(pos.clone(), freeze.freeze_pos);
-        for layer in &layers {
-            train(layer.w_q.start..layer.w_v.end, freeze.freeze_qkv);
-            train(layer.w_o.clone(), freeze.freeze_o);
+        for group in layers.iter().flatten() {
+            train(group.w_q.start..group.w_v.end, freeze.freeze_qkv);
+            train(group.w_o.clone(), freeze.freeze_o);
         }
         for map in mlps.iter().flatten() {
             train(map.weight.start..map.bias.end, false);
         }
         train(w_u.clone(), freeze.freeze_u);
-        Self { d, stride, heads, lanes, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, trained }
+        let (modules, n_params) = (config.parallel_heads, config.parameters().iter().map(|p| p.len()).sum());
+        Self { d, stride, heads, lanes, modules, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, n_params, trained }
     }
 
     /// The place of each parameter, in the order of `TransformerConfig::parameters`.
     fn places(&self) -> impl Iterator<Item = usize> {
-        let &Layout { d, stride, lanes, d_head, .. } = self;
+        let &Layout { d, stride, heads, lanes, d_head, modules, .. } = self;
         let rows = move |slot: &Range<usize>| slot.clone().step_by(stride).flat_map(move |row| row..row + d);
         let n_heads = d / d_head;
-        // For each module, which head and which of its coordinates a row or column of its matrices is.
-        let modules = (0..self.heads / n_heads)
-            .map(move |module| move |row: usize| (module * n_heads + row / d_head, row % d_head));
-        let attention = self.layers.iter().flat_map(move |slots| {
-            modules.clone().flat_map(move |head| {
-                let qkv =
-                    [&slots.w_q, &slots.w_k, &slots.w_v].map(|slot| slot.start).into_iter().flat_map(move |start| {
-                        (0..d).flat_map(move |row| {
-                            let (h, t) = head(row);
-                            (0..d).map(move |e| start + (t * d + e) * lanes + h)
-                        })
-                    });
-                let start = slots.w_o.start;
+        let attention = self.layers.iter().flat_map(move |groups| {
+            (0..modules).flat_map(move |module| {
+                // A row or column of the module's matrices: the weights of its group, its head there, and its coordinate of the head.
+                let head = move |row: usize| {
+                    let h = module * n_heads + row / d_head;
+                    (&groups[h / heads], h % heads, row % d_head)
+                };
+                let starts: [fn(&GroupSlots) -> usize; 3] = [|g| g.w_q.start, |g| g.w_k.start, |g| g.w_v.start];
+                let qkv = starts.into_iter().flat_map(move |start| {
+                    (0..d).flat_map(move |row| {
+                        let (group, h, t) = head(row);
+                        (0..d).map(move |e| start(group) + (t * d + e) * lanes + h)
+                    })
+                });
                 let o = (0..d).flat_map(move |c| {
                     (0..d).map(move |column| {
-                        let (h, t) = head(column);
-                        start + (c * d_head + t) * lanes + h
+                        let (group, h, t) = head(column);
+                        group.w_o.start + (c * d_head + t) * lanes + h
                     })
                 });
                 qkv.chain(o)
@@ -155,6 +169,12 @@ impl Layout {
         rows(&self.w_e).chain(rows(&self.pos)).chain(attention).chain(mlps).chain(rows(&self.w_u))
     }
 
+    /// About the floats that a part needs for itself, with `rows` tokens at either position: gradient, circuits and tables.
+    pub(super) fn part_len(&self, rows: usize) -> usize {
+        let table = self.d * self.lanes;
+        self.len + self.layers.len() * (6 * self.d * table + 6 * rows * table)
+    }
+
     /// From the canonical list to the engine's places.
     pub(super) fn pack(&self, canonical: &[f32], packed: &mut [f32]) {
         for (place, &x) in self.places().zip(canonical) {
@@ -164,7 +184,9 @@ impl Layout {
 
     /// From the engine's places to the canonical list.
     pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        self.places().map(|place| packed[place]).collect()
+        let mut canonical = Vec::with_capacity(self.n_params);
+        canonical.extend(self.places().map(|place| packed[place]));
+        canonical
     }
 }
 
@@ -174,23 +196,27 @@ mod tests {
 
     #[test]
     fn every_parameter_has_its_own_place() {
-        let config = TransformerConfig {
-            d_model: 6,
-            n_vocab: 7,
-            n_layers: 2,
-            width: 3,
-            depth: 2,
-            parallel_heads: 5,
-            n_heads: 2,
-            ..Default::default()
-        };
-        let layout = Layout::new(&config, &Freeze::default());
-        let total: usize = config.parameters().iter().map(|p| p.len()).sum();
-        assert_eq!(layout.places().count(), total);
-        let canonical: Vec<f32> = (1..=total).map(|k| k as f32).collect();
-        let mut packed = vec![0.0; layout.len];
-        layout.pack(&canonical, &mut packed);
-        assert_eq!(packed.iter().filter(|&&x| x != 0.0).count(), total);
-        assert_eq!(layout.unpack(&packed), canonical);
+        // The second has its heads in groups of 12, 12 and 11.
+        for (d_model, parallel_heads, n_heads, groups) in [(6, 5, 2, 1), (42, 5, 7, 3)] {
+            let config = TransformerConfig {
+                d_model,
+                n_vocab: 7,
+                n_layers: 2,
+                width: 3,
+                depth: 2,
+                parallel_heads,
+                n_heads,
+                ..Default::default()
+            };
+            let layout = Layout::new(&config, &Freeze::default());
+            assert_eq!(layout.layers[1].len(), groups);
+            let total: usize = config.parameters().iter().map(|p| p.len()).sum();
+            assert_eq!(layout.places().count(), total);
+            let canonical: Vec<f32> = (1..=total).map(|k| k as f32).collect();
+            let mut packed = vec![0.0; layout.len];
+            layout.pack(&canonical, &mut packed);
+            assert_eq!(packed.iter().filter(|&&x| x != 0.0).count(), total);
+            assert_eq!(layout.unpack(&packed), canonical);
+        }
     }
 }

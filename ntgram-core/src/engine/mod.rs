@@ -293,10 +293,23 @@ fn sample_work(model: Model) -> usize {
     }
 }
 
-/// Parts of a problem: more than one only where a step is long enough that threads pay.
+/// Memory that a training may take whatever the size of its parameters and data, in bytes.
+const SMALL_MEMORY: usize = 16 << 20;
+
+/// Parts of a problem: more than one only where a step is long enough that threads pay, and where the model, its copy and Adam's moments
+/// here, the sequences and their keys, and what two parts need take no more than twice the parameters, moments and sequences.
 fn part_count(problem: &Problem) -> usize {
-    let pairs = problem.batch_size.min(problem.model.n_vocab().pow(2));
-    if pairs * sample_work(problem.model) >= 1 << 17 { 2 } else { 1 }
+    let n = problem.model.n_vocab();
+    let pairs = problem.batch_size.min(n.pow(2));
+    if pairs * sample_work(problem.model) < 1 << 17 {
+        return 1;
+    }
+    let Model::Transformer(config) = problem.model else { return 2 };
+    let layout = Layout::new(config, &problem.freeze);
+    let (state, data) = (3 * size_of::<f32>() * layout.len, size_of_val(problem.tokens));
+    let parts = 2 * size_of::<f32>() * layout.part_len(n.min(pairs));
+    let taken = state + parts + data * 2 / 3;
+    if taken <= SMALL_MEMORY.max(2 * (state + data) - state / 3 - data) { 2 } else { 1 }
 }
 
 impl Trainer {
@@ -470,9 +483,19 @@ impl Trainer {
     /// there twice.
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
         let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
-        let params = self.kept(initial, &self.shared.params.read().expect("no worker panics"), Kept::Parameter);
+        for part in &self.shared.parts {
+            if let Part::Transformer(part) = &mut locked(part).0 {
+                part.release();
+            }
+        }
+        let taken = |buffer: &mut Buffer| std::mem::replace(buffer, Buffer::new(0));
+        let shared = taken(&mut self.shared.params.write().expect("no worker panics"));
+        let params = self.kept(initial, &shared, Kept::Parameter);
+        drop(shared);
         self.release(Kept::Parameter);
-        let m = self.kept(vec![0.0; len], &self.m, Kept::FirstMoment);
+        let shared = taken(&mut self.m);
+        let m = self.kept(vec![0.0; len], &shared, Kept::FirstMoment);
+        drop(shared);
         self.release(Kept::FirstMoment);
         let v = self.kept(vec![0.0; len], &self.v, Kept::SecondMoment);
         (params, AdamState { m, v, steps: self.steps })

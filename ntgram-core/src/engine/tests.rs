@@ -339,21 +339,30 @@ proptest! {
     }
 }
 
-/// More heads than one vector, more coordinates than one vector, and the sizes for which there are loops of their own.
+/// More heads than one vector or one group, more coordinates than one vector, and the sizes for which there are loops of their own.
 #[test]
 fn many_heads_and_coordinates() {
-    for (d_model, parallel_heads, n_vocab, n_layers, width) in [
-        (11, 11, 40, 2, 9),
-        (5, 5, 10, 1, 0),
-        (5, 20, 10, 1, 0),
-        (10, 5, 30, 1, 0),
-        (10, 10, 30, 1, 0),
-        (17, 3, 20, 1, 0),
+    for (d_model, parallel_heads, n_heads, n_vocab, n_layers, width, batch_size) in [
+        (11, 11, 1, 40, 2, 9, 30),
+        (40, 3, 8, 7, 2, 3, 4),
+        (5, 5, 1, 10, 1, 0, 30),
+        (5, 20, 1, 10, 1, 0, 30),
+        (10, 5, 1, 30, 1, 0, 30),
+        (10, 10, 1, 30, 1, 0, 30),
+        (17, 3, 1, 20, 1, 0, 30),
     ] {
-        let config =
-            TransformerConfig { d_model, n_vocab, parallel_heads, n_layers, width, depth: 1, ..Default::default() };
+        let config = TransformerConfig {
+            d_model,
+            n_vocab,
+            parallel_heads,
+            n_heads,
+            n_layers,
+            width,
+            depth: 1,
+            ..Default::default()
+        };
         for next_token in [true, false] {
-            compare(Model::Transformer(&config), Freeze::default(), next_token, false, 30, 5);
+            compare(Model::Transformer(&config), Freeze::default(), next_token, false, batch_size, 5);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One part of a Transformer's batch: forward, loss and every gradient.
 
-use super::attention::{self, InputGradients, Inputs, Pairs, Tables};
+use super::attention::{self, InputGradients, Inputs, Onto, Pairs, Tables};
 use super::circuits::{self, Circuit};
 use super::contexts::{BLOCK, Contexts, Groups};
 use super::layer_norm;
@@ -117,9 +117,12 @@ impl From<Skips> for Flags {
 /// One layer.
 #[derive(Debug)]
 struct Layer {
+    /// Of a group of heads, the last that was worked on.
     qk: Circuit,
     ov: Circuit,
     tables: Tables,
+    /// Weight of the first token in each pair, (pairs, lanes), for each group of heads.
+    alphas: Vec<Buffer>,
     /// Position 0: one row for each first token. Position 1: for each second token, or pair.
     at0: Stream,
     at1: Stream,
@@ -174,6 +177,7 @@ impl Part {
                 qk: Circuit::new(&layout),
                 ov: Circuit::new(&layout),
                 tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
+                alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.lanes)).collect(),
                 at0: Stream::new(rows0.capacity, stride),
                 at1: Stream::new(capacity1(layer), stride),
                 mlp0: Mlp::new(&layout.mlps[layer], rows0.capacity, stride),
@@ -197,6 +201,12 @@ impl Part {
             rows1,
             grad,
         }
+    }
+
+    /// Frees everything: there will be no further step.
+    pub(super) fn release(&mut self) {
+        self.layers.clear();
+        self.grad = Buffer::new(0);
     }
 
     /// Loss and gradient (into `self.grad`) of the samples `batch` (keys), each divided by the batch size.
@@ -228,44 +238,45 @@ impl Part {
         }
         for l in 0..self.layers.len() {
             let (before, after) = self.layers.split_at_mut(l + 1);
-            let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = &mut before[l];
+            let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = &mut before[l];
             let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
-            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, self.layout.stride, d);
-            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, self.layout.stride, d);
-            circuits::forward::<I>(qk, ov, layout, params, l);
+            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, stride, d);
+            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, stride, d);
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
-            attention::fill::<I>(tables, layout, qk, ov, in0, in1);
             let pairs = Pairs {
                 first: &self.rows0.of_pair,
                 second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
             };
-            let x1 = self.flags.residual.then_some(&*at1.x);
-            let maps = &layout.mlps[l];
-            let Some(next) = after.first_mut() else {
-                attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut self.stream);
-                if !maps.is_empty() {
-                    mlp1.forward::<I>(maps, params, &mut self.stream, n_pairs, self.layout.stride, d);
-                }
-                return;
+            // The stream after this layer, at position 0 only where another layer follows.
+            let (next0, next1) = match after.first_mut() {
+                Some(next) => (&mut next.at0.x[..rows0 * stride], &mut next.at1.x),
+                None => (&mut [][..], &mut self.stream),
             };
-            attention::attend::<I>(tables, layout, pairs, in0, in1, x1, &mut next.at1.x);
             // Position 0 sees itself only: x = s_res x + Σ_h o0
-            for (a, to) in next.at0.x.chunks_exact_mut(stride).take(rows0).enumerate() {
-                if self.flags.residual {
-                    to.copy_from_slice(&at0.x[a * stride..][..stride]);
-                } else {
-                    to.fill(0.0);
-                }
-                for o0 in tables.o0[a * heads * stride..][..heads * stride].chunks_exact(stride) {
-                    for (to, x) in to.iter_mut().zip(o0) {
-                        *to += x;
+            if self.flags.residual {
+                next0.iter_mut().zip(&*at0.x).for_each(|(to, x)| *to = *x);
+            } else {
+                next0.fill(0.0);
+            }
+            let mut onto = if self.flags.residual { Onto::Stream(&at1.x) } else { Onto::Nothing };
+            for (slots, alpha) in layout.layers[l].iter().zip(alphas) {
+                circuits::forward::<I>(qk, ov, layout, slots, params);
+                attention::fill::<I>(tables, layout, qk, ov, in0, in1);
+                attention::attend::<I>(tables, layout, pairs, in0, in1, alpha, onto, next1);
+                onto = Onto::Heads;
+                for (to, o0) in next0.chunks_exact_mut(stride).zip(tables.o0.chunks_exact(heads * stride)) {
+                    for o0 in o0.chunks_exact(stride) {
+                        to.iter_mut().zip(o0).for_each(|(to, x)| *to += x);
                     }
                 }
             }
+            let maps = &layout.mlps[l];
             if !maps.is_empty() {
-                mlp1.forward::<I>(maps, params, &mut next.at1.x, n_pairs, self.layout.stride, d);
-                mlp0.forward::<I>(maps, params, &mut next.at0.x, rows0, self.layout.stride, d);
+                mlp1.forward::<I>(maps, params, next1, n_pairs, stride, d);
+                if !next0.is_empty() {
+                    mlp0.forward::<I>(maps, params, next0, rows0, stride, d);
+                }
             }
         }
     }
@@ -292,29 +303,24 @@ impl Part {
         let n_pairs = self.rows0.of_pair.len();
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
-            let Layer { qk, ov, tables, at0, at1, mlp0, mlp1 } = layer;
+            let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = layer;
             let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
-                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, self.layout.stride, d);
+                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, stride, d);
                 if l < last {
-                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, self.layout.stride, d);
+                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, stride, d);
                 }
             }
             self.next0.fill(0.0);
             self.next.fill(0.0);
-            if l < last {
-                // At position 0: x = s_res x + Σ_h o0
-                for (strip, dx) in
-                    tables.d_o0.chunks_exact_mut(lanes).zip(self.d0.chunks_exact(stride).flat_map(|r| &r[..d]))
-                {
-                    strip.fill(*dx);
-                }
-                if self.flags.residual {
-                    self.next0.copy_from_slice(&self.d0);
-                }
-            } else {
-                tables.d_o0[..rows0 * d * lanes].fill(0.0);
+            if l < last && self.flags.residual {
+                self.next0.copy_from_slice(&self.d0);
+            }
+            for (gradient, rows) in
+                [(&mut at0.df, rows0), (&mut at0.dg, rows0), (&mut at1.df, rows1), (&mut at1.dg, rows1)]
+            {
+                gradient[..rows * stride].fill(0.0);
             }
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
@@ -324,25 +330,42 @@ impl Part {
                 first: &self.rows0.of_pair,
                 second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
             };
-            let dx1 = self.flags.residual.then_some(&mut *self.next);
-            attention::fill_backward::<I>(tables, layout, qk, ov, in0, in1);
-            attention::attend_backward::<I>(
-                tables,
-                layout,
-                pairs,
-                in0,
-                in1,
-                &self.stream,
-                grad0.reborrow(),
-                grad1.reborrow(),
-                dx1,
-            );
-            attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
-            circuits::backward::<I>(qk, ov, layout, params, &mut self.grad, l);
+            let mut dx1 = self.flags.residual.then_some(&mut *self.next);
+            let groups = &layout.layers[l];
+            for (slots, alpha) in groups.iter().zip(alphas) {
+                if groups.len() > 1 {
+                    circuits::forward::<I>(qk, ov, layout, slots, params);
+                }
+                if l < last {
+                    // At position 0: x = s_res x + Σ_h o0
+                    for (strip, dx) in
+                        tables.d_o0.chunks_exact_mut(lanes).zip(self.d0.chunks_exact(stride).flat_map(|r| &r[..d]))
+                    {
+                        strip.fill(*dx);
+                    }
+                } else {
+                    tables.d_o0[..rows0 * d * lanes].fill(0.0);
+                }
+                attention::fill_backward::<I>(tables, layout, qk, ov, in0, in1);
+                attention::attend_backward::<I>(
+                    tables,
+                    layout,
+                    pairs,
+                    in0,
+                    in1,
+                    alpha,
+                    &self.stream,
+                    grad0.reborrow(),
+                    grad1.reborrow(),
+                    dx1.take(),
+                );
+                attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
+                circuits::backward::<I>(qk, ov, layout, slots, params, &mut self.grad);
+            }
             let (d_pos0, rest) = self.grad[layout.pos.clone()].split_at_mut(stride);
             let d_pos1 = &mut rest[..stride];
-            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, self.layout.stride, d);
-            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, self.layout.stride, d);
+            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, stride, d);
+            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, stride, d);
             std::mem::swap(&mut self.stream, &mut self.next);
             std::mem::swap(&mut self.d0, &mut self.next0);
         }
