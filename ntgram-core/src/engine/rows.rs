@@ -17,7 +17,7 @@ pub(super) struct Rows {
     /// Row of each token, or [`NONE`].
     row: Vec<u32>,
     /// Row of each context, or its token if rows are made afresh.
-    of_context: Vec<u32>,
+    of_context: Vec<u16>,
 }
 
 impl Rows {
@@ -34,7 +34,7 @@ impl Rows {
         } else {
             (0..).zip(&tokens).for_each(|(r, &token)| row[token as usize] = r);
         }
-        let place = |&token: &u16| if afresh { token.into() } else { row[token as usize] };
+        let place = |&token: &u16| if afresh { token } else { row[token as usize] as u16 };
         let of_context = of_context.iter().map(place).collect();
         Self { tokens, of_pair: Vec::new(), capacity, afresh, row, of_context }
     }
@@ -44,14 +44,14 @@ impl Rows {
         self.of_pair.clear();
         let of_context = pairs.iter().map(|&p| self.of_context[p as usize]);
         if !self.afresh {
-            return self.of_pair.extend(of_context);
+            return self.of_pair.extend(of_context.map(u32::from));
         }
         self.tokens.drain(..).for_each(|token| self.row[token as usize] = NONE);
         for token in of_context {
             let row = &mut self.row[token as usize];
             if *row == NONE {
                 *row = self.tokens.len() as u32;
-                self.tokens.push(token as u16);
+                self.tokens.push(token);
             }
             self.of_pair.push(*row);
         }
