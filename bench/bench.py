@@ -120,7 +120,7 @@ def main(steps, peers, quick):
     lines += ["", "## Memory", "", "The most that a training takes beside model and data, and all together against parameters, Adam's two "
               "moments and the sampled data (asked: at most twice). Trainings as long as the notebook's, 5000 steps (the last three: 300); of the "
               "process, the threads' stacks and what the allocator keeps included. More than twice only where all of it is little, as in the last "
-              "row: up to about 16 MB (`SMALL_MEMORY` in engine/mod.rs) are taken whatever the sizes, for the sake of speed.", "",
+              "row: up to about 16 MB (`SMALL_MEMORY` in engine/trainer.rs) are taken whatever the sizes, for the sake of speed.", "",
               "| configuration | parameters and moments, MB | data, MB | taken beside, MB | together, times |", "|---|--:|--:|--:|--:|"]  # fmt: skip
     for name, (kind, n, d, h, b, *_) in (CONFIGURATIONS | SHORT).items():
         grown, state, data, _ = map(float, output([steps, kind, n, d, h, b, 300 if name in SHORT else 5000, "circuit"]).split())

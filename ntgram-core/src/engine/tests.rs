@@ -1,5 +1,6 @@
 //! The engine against a plain implementation: one sample at a time, double precision, every operation on a tape.
 
+use super::simd::Detected;
 use super::*;
 use crate::models::config::Skips;
 use crate::rng::TorchRng;
