@@ -5,7 +5,10 @@
 //! `w_t = lr β_1^(t-o) / (1 - β_1^t)` and `c_t = β_2^(-o/2) C_t`, `C_t = β_2^(t/2) / √(1 - β_2^t)`; in the bias corrections `t` counts from the
 //! start of the training. `C_t` hardly changes, which makes this a short power series. Let `C` be about its middle, `δ_t = 1 - C_t / C`,
 //! `u = √v β_2^(-o/2) C + eps` and `ρ = 1 - eps/u`. Then `√v c_t + eps = u (1 - ρ δ_t)`, and the sum is `1/u Σ_j ρ^j S_j` with
-//! `S_j = Σ_t w_t δ_t^j`, the same for all rows that last moved with step `o`: one root and one division, however many steps it are.
+//! `S_j = Σ_t w_t δ_t^j`, the same for all rows that last moved with step `o`: one root and one division, however many steps there were.
+//!
+//! This takes the place of a pass over the whole table in every step, with which a low-rank model's step took 1.12 times as long at
+//! N = 100, d = 10 and batches of 1024, 1.4 times at N = 300, and 4 times at N = 300, d = 64 and batches of 128.
 
 use super::adam::{self, BETA_1, BETA_2, EPS, Factors};
 use super::math::Buffer;

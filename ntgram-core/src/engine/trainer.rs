@@ -77,7 +77,7 @@ impl Trainer {
     /// Prepares a training from `params`, in the order of the model's parameter list. `adam`: moments to go on from.
     ///
     /// # Errors
-    /// An argument that does not fit the model; [`supports`] says which models are possible. Nothing was done then.
+    /// An argument that does not fit the model; [`supports`](super::supports) says which models are possible. Nothing was done then.
     pub fn new(problem: &Problem, params: Vec<f32>, adam: Option<&AdamState>) -> Result<Self> {
         check(problem, &params, adam)?;
         Self::with(problem, params, adam, Detected::best(), part_count(problem))
