@@ -344,3 +344,41 @@ impl Trainer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
+
+    #[test]
+    fn a_second_part_where_a_step_is_long_and_memory_allows() {
+        // N, d, H (0: low rank), samples of a batch, samples in all.
+        for (n_vocab, d_model, parallel_heads, batch_size, samples, parts) in [
+            (10, 5, 20, 1024, 5_000_000, 1),
+            (100, 10, 0, 1024, 5_000_000, 2),
+            (100, 10, 5, 1024, 5_000_000, 2),
+            (100, 10, 5, 1024, 10_000, 2),
+            (300, 64, 64, 128, 40_000, 1),
+            (300, 64, 64, 128, 10_000_000, 2),
+        ] {
+            let transformer = TransformerConfig { d_model, n_vocab, parallel_heads, ..Default::default() };
+            let low_rank = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+            let model = if parallel_heads == 0 { Model::LowRank(&low_rank) } else { Model::Transformer(&transformer) };
+            // Only its length is looked at: no memory is touched.
+            let tokens = vec![0; 3 * samples];
+            let problem = Problem {
+                model,
+                freeze: Freeze::default(),
+                law: &[],
+                entropy: 0.0,
+                tokens: &tokens,
+                shuffle: None,
+                batch_size,
+                next_token: true,
+                lr: 1e-3,
+                threads: 2,
+            };
+            assert_eq!(part_count(&problem), parts, "{n_vocab} {d_model} {samples}");
+        }
+    }
+}
