@@ -17,11 +17,15 @@ pub(super) struct Factors {
     eps: f32,
 }
 
+/// `1 - β_1^t` and `1 - β_2^t`: what the moments of step `t`, counted from 1, are divided by, as they began at zero.
+pub(super) fn corrections(t: u64) -> [f64; 2] {
+    [BETA_1, BETA_2].map(|beta| 1.0 - beta.powf(t as f64))
+}
+
 impl Factors {
     /// For the step with number `t`, counted from 1.
     pub(super) fn new(lr: f64, t: u64) -> Self {
-        let t = t as f64;
-        let (one, two) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
+        let [one, two] = corrections(t);
         let size = lr / one;
         // Infinity times a moment of 0 would be no number.
         Self { root: (1.0 / (size * two.sqrt())).min(f32::MAX as f64) as f32, eps: (EPS / size) as f32 }

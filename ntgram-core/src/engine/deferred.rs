@@ -35,14 +35,14 @@ pub(super) struct Deferred {
     /// `C`.
     middle: f64,
     /// By step `o` of a row's last move.
-    since: Vec<Since>,
+    missed: Vec<Missed>,
     /// `β_1^k` and `β_2^k`.
     decay: Vec<[f32; 2]>,
 }
 
 /// What rows that last moved with a certain step have missed since.
 #[derive(Debug, Clone, Copy)]
-struct Since {
+struct Missed {
     /// `S_j`; `S_6` and `S_7` stay 0, so that they are a vector.
     sums: [f32; 8],
     /// `β_2^(-o/2) C`.
@@ -51,7 +51,7 @@ struct Since {
 
 /// `C_t` without the part of its power that belongs to the steps before `start`; `k` steps after them.
 fn scale(start: u64, k: usize) -> f64 {
-    BETA_2.powf(k as f64 / 2.0) / (1.0 - BETA_2.powf((start + k as u64) as f64)).sqrt()
+    BETA_2.powf(k as f64 / 2.0) / adam::corrections(start + k as u64)[1].sqrt()
 }
 
 impl Deferred {
@@ -61,39 +61,39 @@ impl Deferred {
         let most = (2..=MOST_STEPS).take_while(|&k| first <= scale(start, k) * FALL).last().unwrap_or(1);
         let decay = (0..=MOST_STEPS).map(|k| [BETA_1, BETA_2].map(|beta| beta.powi(k as i32) as f32)).collect();
         let middle = (first * scale(start, most)).sqrt();
-        let mut new = Self { lr, start, most, middle, since: Vec::with_capacity(most + 1), decay };
+        let mut new = Self { lr, start, most, middle, missed: Vec::with_capacity(most + 1), decay };
         new.open();
         new
     }
 
     /// For rows that move with the step that was added last.
     fn open(&mut self) {
-        let o = self.since.len() as f64;
-        self.since.push(Since { sums: [0.0; 8], middle: (self.middle * BETA_2.powf(o / -2.0)) as f32 });
+        let o = self.missed.len() as f64;
+        self.missed.push(Missed { sums: [0.0; 8], middle: (self.middle * BETA_2.powf(o / -2.0)) as f32 });
     }
 
     /// Number of steps since all rows were up to date.
     fn now(&self) -> u8 {
-        (self.since.len() - 1) as u8
+        (self.missed.len() - 1) as u8
     }
 
     /// Whether all rows must be brought up to date, and a new one begin.
     pub(super) fn is_full(&self) -> bool {
-        self.since.len() > self.most
+        self.missed.len() > self.most
     }
 
     /// After each step.
     pub(super) fn add_step(&mut self) {
-        let k = self.since.len();
-        let mut term = self.lr / (1.0 - BETA_1.powf((self.start + k as u64) as f64));
+        let k = self.missed.len();
+        let mut term = self.lr / adam::corrections(self.start + k as u64)[0];
         let delta = 1.0 - scale(self.start, k) / self.middle;
         let mut terms = [0.0; 8];
         for to in &mut terms[..=DEGREE] {
             *to = term as f32;
             term *= delta;
         }
-        for (since, [beta_1, _]) in self.since.iter_mut().rev().zip(&self.decay[1..]) {
-            since.sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += beta_1 * term);
+        for (missed, [beta_1, _]) in self.missed.iter_mut().rev().zip(&self.decay[1..]) {
+            missed.sums.iter_mut().zip(&terms).for_each(|(sum, term)| *sum += beta_1 * term);
         }
         self.open();
     }
@@ -152,25 +152,25 @@ vector_fn! {
         for (to, &row) in to.chunks_exact_mut(stride).zip(which) {
             let at = row as usize * d;
             let (p, m, v, to) = (&p[at..at + d], &m[at..at + d], &v[at..at + d], &mut to[..*d]);
-            in_vectors!(I, *d, read_vector, (p, m, v, to, &deferred.since[since[row as usize] as usize]));
+            in_vectors!(I, *d, read_vector, (p, m, v, to, &deferred.missed[since[row as usize] as usize]));
         }
     }
 }
 
 #[inline(always)]
-fn read_vector<V: Lanes>(range: Range<usize>, (p, m, v, to, since): (&[f32], &[f32], &[f32], &mut [f32], &Since)) {
+fn read_vector<V: Lanes>(range: Range<usize>, (p, m, v, to, missed): (&[f32], &[f32], &[f32], &mut [f32], &Missed)) {
     let [p, m, v] = [V::load_some(&p[range.clone()]), V::load_some(&m[range.clone()]), V::load_some(&v[range.clone()])];
-    moved(p, m, v, since).store_some(&mut to[range]);
+    moved(p, m, v, missed).store_some(&mut to[range]);
 }
 
 /// Parameters with what they have missed.
 #[inline(always)]
-fn moved<V: Lanes>(p: V, m: V, v: V, since: &Since) -> V {
+fn moved<V: Lanes>(p: V, m: V, v: V, missed: &Missed) -> V {
     let (one, eps) = (V::splat(1.0), V::splat(EPS as f32));
-    let over_u = one.div(v.sqrt().fma(V::splat(since.middle), eps));
+    let over_u = one.div(v.sqrt().fma(V::splat(missed.middle), eps));
     let rho = one.minus_product(eps, over_u);
-    let mut series = V::splat(since.sums[DEGREE]);
-    for &sum in since.sums[..DEGREE].iter().rev() {
+    let mut series = V::splat(missed.sums[DEGREE]);
+    for &sum in missed.sums[..DEGREE].iter().rev() {
         series = series.fma(rho, V::splat(sum));
     }
     p.minus_product(m.mul(over_u), series)
@@ -228,7 +228,7 @@ vector_fn! {
         let d = rows.d;
         let tables = rows.p.chunks_exact_mut(d).zip(rows.m.chunks_exact_mut(d)).zip(rows.v.chunks_exact_mut(d));
         for (((p, m), v), since) in tables.zip(&mut rows.since) {
-            in_vectors!(I, d, catch_up_vector, (&mut *p, &mut *m, &mut *v, &deferred.since[*since as usize], deferred.decay(*since)));
+            in_vectors!(I, d, catch_up_vector, (&mut *p, &mut *m, &mut *v, &deferred.missed[*since as usize], deferred.decay(*since)));
             *since = 0;
         }
     }
@@ -237,11 +237,11 @@ vector_fn! {
 #[inline(always)]
 fn catch_up_vector<V: Lanes>(
     range: Range<usize>,
-    (p, m, v, since, [beta_1, beta_2]): (&mut [f32], &mut [f32], &mut [f32], &Since, [f32; 2]),
+    (p, m, v, missed, [beta_1, beta_2]): (&mut [f32], &mut [f32], &mut [f32], &Missed, [f32; 2]),
 ) {
     let (p, m, v) = (&mut p[range.clone()], &mut m[range.clone()], &mut v[range]);
     let (old_m, old_v) = (V::load_some(m), V::load_some(v));
-    moved(V::load_some(p), old_m, old_v, since).store_some(p);
+    moved(V::load_some(p), old_m, old_v, missed).store_some(p);
     old_m.mul(V::splat(beta_1)).store_some(m);
     old_v.mul(V::splat(beta_2)).store_some(v);
 }

@@ -27,6 +27,15 @@ impl Part {
             Part::LowRank(part) => &mut part.grad,
         }
     }
+
+    /// When there will be no further step: frees all that is not read any more, with `what` of a low-rank part's rows.
+    pub(super) fn release(&mut self, what: Option<Kept>) {
+        match (self, what) {
+            (Part::Transformer(part), _) => part.release(),
+            (Part::LowRank(part), Some(what)) => part.release(what),
+            (Part::LowRank(_), None) => {}
+        }
+    }
 }
 
 /// What is to be done.

@@ -242,7 +242,7 @@ fn draw(seed: u64, n_params: usize, n: usize, samples: usize, sparse: bool) -> (
 }
 
 /// Next-token training in the order of the data; what a test varies it puts in the place of this.
-fn simple<'a>(model: Model<'a>, law: &'a [f32], tokens: &'a [u16], batch_size: usize) -> Problem<'a> {
+pub(super) fn simple<'a>(model: Model<'a>, law: &'a [f32], tokens: &'a [u16], batch_size: usize) -> Problem<'a> {
     Problem {
         model,
         freeze: Freeze::default(),

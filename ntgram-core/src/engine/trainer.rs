@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, RwLock};
 #[derive(Debug)]
 enum Place {
     Transformer(Arc<Layout>),
-    /// `defers`: whether rows move when they are needed.
+    /// `defers`: whether rows are trained, and move when they are needed.
     LowRank {
         shape: Shape,
         freeze_e: bool,
@@ -151,8 +151,9 @@ impl Trainer {
                     packed
                 });
                 trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
+                let freeze_e = problem.freeze.freeze_e;
                 let defers = parts.iter().any(|part| matches!(part, Part::LowRank(part) if part.defers()));
-                place = Place::LowRank { shape, freeze_e: problem.freeze.freeze_e, defers };
+                place = Place::LowRank { shape, freeze_e, defers: defers && !freeze_e };
             }
         };
         let by = match parts.len() {
@@ -195,7 +196,7 @@ impl Trainer {
         let frozen_rows = matches!(self.place, Place::LowRank { freeze_e: true, .. });
         let outcome = self.work((!frozen_rows).then_some(factors))?;
         self.steps += 1;
-        if matches!(self.place, Place::LowRank { freeze_e: false, defers: true, .. }) {
+        if matches!(self.place, Place::LowRank { defers: true, .. }) {
             self.defer();
         }
         let mut params = self.shared.params.write().expect("no worker panics");
@@ -244,20 +245,17 @@ impl Trainer {
     /// there twice.
     pub fn finish(mut self) -> (Vec<f32>, AdamState) {
         let (len, initial) = (self.initial.len(), std::mem::take(&mut self.initial));
-        for part in &self.shared.parts {
-            if let Part::Transformer(part) = &mut locked(part).0 {
-                part.release();
-            }
-        }
+        let release = |what| self.shared.parts.iter().for_each(|part| locked(part).0.release(what));
+        release(None);
         let taken = |buffer: &mut Buffer| std::mem::replace(buffer, Buffer::new(0));
         let shared = taken(&mut self.shared.params.write().expect("no worker panics"));
         let params = self.kept(initial, &shared, Kept::Parameter);
         drop(shared);
-        self.release(Kept::Parameter);
+        release(Some(Kept::Parameter));
         let shared = taken(&mut self.m);
         let m = self.kept(vec![0.0; len], &shared, Kept::FirstMoment);
         drop(shared);
-        self.release(Kept::FirstMoment);
+        release(Some(Kept::FirstMoment));
         let v = self.kept(vec![0.0; len], &self.v, Kept::SecondMoment);
         (params, AdamState { m, v, steps: self.steps })
     }
@@ -268,15 +266,6 @@ impl Trainer {
         self.collect(list, shared, |part, local, row| {
             dispatch(self.shared.level, ReadRow { part, local, what, deferred, row });
         })
-    }
-
-    /// Frees what has been read of each low-rank part.
-    fn release(&self, what: Kept) {
-        for part in &self.shared.parts {
-            if let Part::LowRank(part) = &mut locked(part).0 {
-                part.release(what);
-            }
-        }
     }
 
     /// What [`Trainer::collect`] starts from where contexts that never occur have zeros.
@@ -347,8 +336,9 @@ impl Trainer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::simple;
     use super::*;
-    use crate::models::config::{Freeze, LowRankConfig, TransformerConfig};
+    use crate::models::config::{LowRankConfig, TransformerConfig};
 
     #[test]
     fn a_second_part_where_a_step_is_long_and_memory_allows() {
@@ -366,18 +356,7 @@ mod tests {
             let model = if parallel_heads == 0 { Model::LowRank(&low_rank) } else { Model::Transformer(&transformer) };
             // Only its length is looked at: no memory is touched.
             let tokens = vec![0; 3 * samples];
-            let problem = Problem {
-                model,
-                freeze: Freeze::default(),
-                law: &[],
-                entropy: 0.0,
-                tokens: &tokens,
-                shuffle: None,
-                batch_size,
-                next_token: true,
-                lr: 1e-3,
-                threads: 2,
-            };
+            let problem = simple(model, &[], &tokens, batch_size);
             assert_eq!(part_count(&problem), parts, "{n_vocab} {d_model} {samples}");
         }
     }

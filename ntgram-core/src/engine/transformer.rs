@@ -130,6 +130,14 @@ struct Layer {
     mlp1: Mlp,
 }
 
+/// How many rows layer `layer` has at either position, and which of them each pair of the batch has.
+fn rows_and_pairs<'a>(layer: usize, rows0: &'a Rows, rows1: &'a Rows, itself: &'a [u32]) -> ([usize; 2], Pairs<'a>) {
+    let first = &rows0.of_pair[..];
+    let (at1, second) =
+        if layer == 0 { (rows1.tokens.len(), &rows1.of_pair[..]) } else { (first.len(), &itself[..first.len()]) };
+    ([rows0.tokens.len(), at1], Pairs { first, second })
+}
+
 /// A range of the contexts, with all that the Transformer needs to work on it.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -239,15 +247,11 @@ impl Part {
         for l in 0..self.layers.len() {
             let (before, after) = self.layers.split_at_mut(l + 1);
             let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = &mut before[l];
-            let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
+            let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             at0.inputs::<I>(rows0, &pos[..stride], &self.flags, stride, d);
             at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, stride, d);
             let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
-            let pairs = Pairs {
-                first: &self.rows0.of_pair,
-                second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
-            };
             // The stream after this layer, at position 0 only where another layer follows.
             let (next0, next1) = match after.first_mut() {
                 Some(next) => (&mut next.at0.x[..rows0 * stride], &mut next.at1.x),
@@ -300,11 +304,10 @@ impl Part {
     fn backward<I: Isa>(&mut self, params: &[f32]) {
         let layout = &*self.layout;
         let (d, stride, lanes) = (layout.d, layout.stride, layout.lanes);
-        let n_pairs = self.rows0.of_pair.len();
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
             let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = layer;
-            let (rows0, rows1) = (self.rows0.tokens.len(), if l == 0 { self.rows1.tokens.len() } else { n_pairs });
+            let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
                 mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, stride, d);
@@ -326,10 +329,6 @@ impl Part {
             let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
             let mut grad0 = InputGradients { df: &mut at0.df, dg: &mut at0.dg };
             let mut grad1 = InputGradients { df: &mut at1.df, dg: &mut at1.dg };
-            let pairs = Pairs {
-                first: &self.rows0.of_pair,
-                second: if l == 0 { &self.rows1.of_pair } else { &self.itself[..n_pairs] },
-            };
             let mut dx1 = self.flags.residual.then_some(&mut *self.next);
             let groups = &layout.layers[l];
             for (slots, alpha) in groups.iter().zip(alphas) {
