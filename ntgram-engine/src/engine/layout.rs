@@ -4,7 +4,7 @@
 //! side by side, padded to `lanes`, so that one vector operation serves 8 heads; where they are many and large, in groups that are worked
 //! on one after another. MLP weights are transposed, (in, out padded). Padding is zero and stays zero: its gradient is zero.
 
-use crate::models::config::{Freeze, TransformerConfig};
+use crate::models::{Freeze, TransformerConfig};
 use std::ops::Range;
 
 /// Vectors of this many floats are the unit of padding.
@@ -79,7 +79,7 @@ pub(super) fn padded(len: usize) -> usize {
 impl Layout {
     pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
         let (d, n_vocab) = (config.d_model, config.n_vocab);
-        let (stride, all_heads) = (padded(d), config.parallel_heads * config.n_heads);
+        let (stride, all_heads) = (padded(d), config.n_modules * config.n_heads);
         let groups = all_heads.div_ceil((CIRCUIT_LEN / (d * d) / PAD * PAD).max(PAD));
         let heads = all_heads.div_ceil(groups);
         let (lanes, d_head) = (padded(heads), d / config.n_heads);
@@ -119,17 +119,17 @@ impl Layout {
             Some(last) if last.end == range.start => last.end = range.end,
             _ => trained.push(range),
         };
-        train(w_e.clone(), freeze.freeze_e);
-        train(pos.clone(), freeze.freeze_pos);
+        train(w_e.clone(), freeze.e);
+        train(pos.clone(), freeze.pos);
         for group in layers.iter().flatten() {
-            train(group.w_q.start..group.w_v.end, freeze.freeze_qkv);
-            train(group.w_o.clone(), freeze.freeze_o);
+            train(group.w_q.start..group.w_v.end, freeze.qkv);
+            train(group.w_o.clone(), freeze.o);
         }
         for map in mlps.iter().flatten() {
             train(map.weight.start..map.bias.end, false);
         }
-        train(w_u.clone(), freeze.freeze_u);
-        let (modules, n_params) = (config.parallel_heads, config.parameters().iter().map(|p| p.len()).sum());
+        train(w_u.clone(), freeze.u);
+        let (modules, n_params) = (config.n_modules, config.parameters().iter().map(|p| p.len()).sum());
         Self { d, stride, heads, lanes, modules, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, n_params, trained }
     }
 
@@ -197,14 +197,14 @@ mod tests {
     #[test]
     fn every_parameter_has_its_own_place() {
         // The second has its heads in groups of 12, 12 and 11.
-        for (d_model, parallel_heads, n_heads, groups) in [(6, 5, 2, 1), (42, 5, 7, 3)] {
+        for (d_model, n_modules, n_heads, groups) in [(6, 5, 2, 1), (42, 5, 7, 3)] {
             let config = TransformerConfig {
                 d_model,
                 n_vocab: 7,
                 n_layers: 2,
                 width: 3,
                 depth: 2,
-                parallel_heads,
+                n_modules,
                 n_heads,
                 ..Default::default()
             };

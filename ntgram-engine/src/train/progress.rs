@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::numbers::count;
-
 /// Lines in all, with the one at the end.
 const LINES: u32 = 20;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -83,7 +81,8 @@ impl<'a> Progress<'a> {
     pub(super) fn finish(self, done: usize, engine: super::Engine) -> f64 {
         let seconds = self.started.elapsed().as_secs_f64();
         if self.shown {
-            println!("{} in {seconds:.2} s, {:.0} it/s ({engine})", count(done, "step"), done as f64 / seconds);
+            let plural = if done == 1 { "" } else { "s" };
+            println!("{done} step{plural} in {seconds:.2} s, {:.0} it/s ({engine})", done as f64 / seconds);
         }
         seconds
     }

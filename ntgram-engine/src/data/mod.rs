@@ -5,50 +5,57 @@ mod alias;
 mod stream;
 
 use crate::error::{Error, Result};
-use crate::laws::{Law, Sequences, check_vocab};
+use crate::laws::{Law, Sequences};
 use crate::rng::TorchRng;
 
 /// Most sequences of one data set: PyTorch's `randperm` draws differently from here on.
 const MAX_ROWS: usize = u32::MAX as usize / 20 - 1;
 
-/// Training data: `batch_size × num_batch` sequences of `T` tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Training data: `batch_size × num_batch` sequences of `T` tokens, and the law they were drawn from.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Data {
     sequences: Sequences,
     batch_size: usize,
     num_batch: usize,
-    n_vocab: usize,
+    law: Law,
 }
 
 impl Data {
-    /// Data from sequences of one's own: `tokens` holds them one after the other, `context_window` tokens each.
+    /// Data from sequences of one's own, in whole batches; `law`: what they follow.
     ///
     /// # Errors
-    /// A size of 0, a token outside the vocabulary, or a number of tokens that is not a whole number of batches.
-    pub fn from_sequences(tokens: Vec<u16>, context_window: usize, batch_size: usize, n_vocab: usize) -> Result<Self> {
-        check_vocab(n_vocab)?;
-        check_positive("context_window", context_window)?;
+    /// A batch size of 0, sequences shorter than the law's order, a token outside its vocabulary, or a number of sequences that is not a
+    /// whole number of batches.
+    pub fn from_sequences(sequences: Sequences, batch_size: usize, law: &Law) -> Result<Self> {
         check_positive("batch_size", batch_size)?;
-        let batch_tokens = batch_size.saturating_mul(context_window);
-        if tokens.is_empty() || !tokens.len().is_multiple_of(batch_tokens) {
-            let expected = format!("it must be a whole number of batches of {batch_size} × {context_window} tokens");
-            return Err(Error::argument("tokens", format!("of length {}", tokens.len()), expected));
+        check_window(sequences.length(), law)?;
+        let rows = sequences.rows();
+        if rows == 0 || !rows.is_multiple_of(batch_size) {
+            let expected = format!("it must be a whole number of batches of {batch_size}");
+            return Err(Error::argument("sequences", format!("a list of {rows}"), expected));
         }
-        check_rows(tokens.len() / context_window)?;
-        if let Some(bad) = tokens.iter().find(|token| usize::from(**token) >= n_vocab) {
-            return Err(Error::argument(
-                "tokens",
-                format!("a list with the token {bad}"),
-                format!("tokens must be below {n_vocab}"),
-            ));
+        check_rows(rows)?;
+        let n_vocab = law.n_vocab();
+        if let Some(bad) = sequences.tokens().iter().find(|token| usize::from(**token) >= n_vocab) {
+            let expected = format!("tokens must be below {n_vocab}");
+            return Err(Error::argument("sequences", format!("a list with the token {bad}"), expected));
         }
-        let num_batch = tokens.len() / batch_tokens;
-        Ok(Self { sequences: Sequences { tokens, length: context_window }, batch_size, num_batch, n_vocab })
+        Ok(Self { sequences, batch_size, num_batch: rows / batch_size, law: law.clone() })
+    }
+
+    /// The law the sequences were drawn from.
+    pub fn law(&self) -> &Law {
+        &self.law
+    }
+
+    /// The first `count` sequences (all, if there are fewer), to look at.
+    pub fn head(&self, count: usize) -> Sequences {
+        self.sequences.head(count)
     }
 
     /// All tokens, `(rows, T)`, row-major.
     pub fn tokens(&self) -> &[u16] {
-        &self.sequences.tokens
+        self.sequences.tokens()
     }
 
     /// All sequences.
@@ -58,7 +65,7 @@ impl Data {
 
     /// Tokens in each sequence, `T`.
     pub fn context_window(&self) -> usize {
-        self.sequences.length
+        self.sequences.length()
     }
 
     /// Sequences in each batch, `B`.
@@ -73,7 +80,7 @@ impl Data {
 
     /// Vocabulary size `N`; every token is below it.
     pub fn n_vocab(&self) -> usize {
-        self.n_vocab
+        self.law.n_vocab()
     }
 
     /// Number of sequences, `batch_size × num_batch`.
@@ -163,7 +170,7 @@ pub fn generate_data(
     rng: &mut TorchRng,
 ) -> Result<Data> {
     let mut data = empty(batch_size, num_batch, law, context_window)?;
-    stream::fill(&mut data.sequences.tokens, context_window, law, rng);
+    stream::fill(data.sequences.tokens_mut(), context_window, law, rng);
     Ok(data)
 }
 
@@ -171,9 +178,9 @@ pub fn generate_data(
 /// not the original's stream.
 ///
 /// ```
-/// use ntgram_core::{data::sample_data, laws::power_unif_law, rng::TorchRng};
+/// use ntgram_engine::{data::sample_data, laws::power_unif_law, rng::TorchRng};
 ///
-/// # fn main() -> ntgram_core::error::Result<()> {
+/// # fn main() -> ntgram_engine::Result<()> {
 /// let mut rng = TorchRng::new(7);
 /// let law = power_unif_law(&[1.0, 1.0, 1.0], &[4, 4, 1], 10, &mut rng)?;
 /// let data = sample_data(32, 10, &law, 3, &mut rng)?;
@@ -192,7 +199,7 @@ pub fn sample_data<R: rand::Rng>(
     rng: &mut R,
 ) -> Result<Data> {
     let mut data = empty(batch_size, num_batch, law, context_window)?;
-    alias::fill(&mut data.sequences.tokens, context_window, law, rng);
+    alias::fill(data.sequences.tokens_mut(), context_window, law, rng);
     Ok(data)
 }
 
@@ -207,10 +214,7 @@ pub(crate) fn shuffle_seed(seed: u64) -> u64 {
 fn empty(batch_size: usize, num_batch: usize, law: &Law, context_window: usize) -> Result<Data> {
     check_positive("batch_size", batch_size)?;
     check_positive("num_batch", num_batch)?;
-    if context_window < law.order() {
-        let expected = format!("it must be at least the order of the law, {}", law.order());
-        return Err(Error::argument("context_window", context_window, expected));
-    }
+    check_window(context_window, law)?;
     let rows = batch_size.saturating_mul(num_batch);
     check_rows(rows)?;
     let mut tokens = Vec::new();
@@ -223,8 +227,16 @@ fn empty(batch_size: usize, num_batch: usize, law: &Law, context_window: usize) 
         ));
     }
     tokens.resize(len, 0);
-    let sequences = Sequences { tokens, length: context_window };
-    Ok(Data { sequences, batch_size, num_batch, n_vocab: law.n_vocab() })
+    let sequences = Sequences::new(tokens, context_window)?;
+    Ok(Data { sequences, batch_size, num_batch, law: law.clone() })
+}
+
+fn check_window(context_window: usize, law: &Law) -> Result<()> {
+    if context_window < law.order() {
+        let expected = format!("it must be at least the order of the law, {}", law.order());
+        return Err(Error::argument("context_window", context_window, expected));
+    }
+    Ok(())
 }
 
 fn check_positive(argument: &'static str, value: usize) -> Result<()> {
@@ -252,6 +264,12 @@ mod tests {
 
     fn law() -> Law {
         power_unif_law(&[1.0, 0.7, 1.0], &[7, 5, 2], 7, &mut TorchRng::new(1)).unwrap()
+    }
+
+    /// Every sequence of `order` tokens is equally likely.
+    fn flat(n_vocab: usize, order: u32) -> Law {
+        let table = |i| vec![1.0 / n_vocab as f32; n_vocab.pow(i)];
+        Law::new(n_vocab, (1..=order).map(table).collect()).unwrap()
     }
 
     #[test]
@@ -302,7 +320,7 @@ mod tests {
     #[test]
     fn batches_visit_every_sequence_once() {
         let tokens: Vec<u16> = (0..60).collect();
-        let data = Data::from_sequences(tokens.clone(), 2, 5, 60).unwrap();
+        let data = Data::from_sequences(Sequences::new(tokens.clone(), 2).unwrap(), 5, &flat(60, 2)).unwrap();
         assert_eq!((data.num_batch(), data.column_sums()), (6, vec![870, 900]));
         let batches: Vec<Vec<u16>> = data.batches(1).collect();
         assert_eq!(batches.len(), 6);
@@ -321,6 +339,9 @@ mod tests {
     #[test]
     fn bad_arguments_are_named() {
         let law = law();
+        let own = |tokens, length, batch_size| {
+            Data::from_sequences(Sequences::new(tokens, length).unwrap(), batch_size, &flat(1, 2))
+        };
         let generated = |b, n, t| generate_data(b, n, &law, t, &mut TorchRng::new(0));
         let cases = [
             ("batch_size", generated(0, 1, 3)),
@@ -328,13 +349,12 @@ mod tests {
             ("context_window", generated(1, 1, 2)),
             ("context_window", generated(1000, 1000, usize::MAX)),
             ("batch_size * num_batch", generated(usize::MAX, 2, 3)),
-            ("n_vocab", Data::from_sequences(vec![0], 1, 1, 0)),
-            ("context_window", Data::from_sequences(vec![0], 0, 1, 1)),
-            ("batch_size", Data::from_sequences(vec![0], 1, 0, 1)),
-            ("tokens", Data::from_sequences(vec![], 1, 1, 1)),
-            ("tokens", Data::from_sequences(vec![0, 0, 0], 2, 1, 1)),
-            ("tokens", Data::from_sequences(vec![0, 1], 1, 2, 1)),
-            ("tokens", Data::from_sequences(vec![0, 1], usize::MAX, 2, 1)),
+            ("batch_size", own(vec![0], 1, 0)),
+            ("context_window", own(vec![0], 1, 1)),
+            ("sequences", own(vec![], 2, 1)),
+            ("sequences", own(vec![0; 6], 2, 2)),
+            ("sequences", own(vec![0, 1], 2, 1)),
+            ("sequences", own(vec![0; 6], 2, usize::MAX)),
         ];
         for (i, (name, result)) in cases.into_iter().enumerate() {
             match result {

@@ -11,8 +11,9 @@ use super::pool::Pool;
 use super::shared::{Command, Part, ReadRow, Shared, Update, locked};
 use super::simd::{Detected, dispatch};
 use super::unembed::{Shape, Tally};
-use super::{AdamState, Model, Problem, StepOutcome, check, transformer};
+use super::{AdamState, Loss, Problem, StepOutcome, transformer};
 use crate::error::{Error, Result};
+use crate::models::ModelConfig;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -23,7 +24,7 @@ enum Place {
     /// `defers`: whether rows are trained, and move when they are needed.
     LowRank {
         shape: Shape,
-        freeze_e: bool,
+        rows_frozen: bool,
         defers: bool,
     },
 }
@@ -47,10 +48,10 @@ pub struct Trainer {
 }
 
 /// About the work on one sample, in multiplications by a parameter.
-fn sample_work(model: Model) -> usize {
+fn sample_work(model: ModelConfig) -> usize {
     match model {
-        Model::Transformer(c) => c.n_vocab * c.d_model * (1 + c.n_layers * c.parallel_heads / 4),
-        Model::LowRank(c) => c.n_vocab * c.d_model,
+        ModelConfig::Transformer(c) => c.n_vocab * c.d_model * (1 + c.n_layers * c.n_modules / 4),
+        ModelConfig::LowRank(c) => c.n_vocab * c.d_model,
     }
 }
 
@@ -65,7 +66,7 @@ fn part_count(problem: &Problem) -> usize {
     if pairs * sample_work(problem.model) < 1 << 17 {
         return 1;
     }
-    let Model::Transformer(config) = problem.model else { return 2 };
+    let ModelConfig::Transformer(config) = problem.model else { return 2 };
     let layout = Layout::new(config, &problem.freeze);
     let (state, data) = (3 * size_of::<f32>() * layout.len, size_of_val(problem.tokens));
     let parts = 2 * size_of::<f32>() * layout.part_len(n.min(pairs));
@@ -77,9 +78,8 @@ impl Trainer {
     /// Prepares a training from `params`, in the order of the model's parameter list. `adam`: moments to go on from.
     ///
     /// # Errors
-    /// An argument that does not fit the model; [`supports`](super::supports) says which models are possible. Nothing was done then.
-    pub fn new(problem: &Problem, params: Vec<f32>, adam: Option<&AdamState>) -> Result<Self> {
-        check(problem, &params, adam)?;
+    /// No thread can be started.
+    pub(crate) fn new(problem: &Problem, params: Vec<f32>, adam: Option<&AdamState>) -> Result<Self> {
         Self::with(problem, params, adam, Detected::best(), part_count(problem))
     }
 
@@ -93,14 +93,14 @@ impl Trainer {
     ) -> Result<Self> {
         let steps = adam.map_or(0, |state| state.steps);
         let threads = problem.threads.max(1);
-        let law = (!problem.next_token).then_some(problem.law);
+        let law = (problem.loss == Loss::FullDivergence).then_some(problem.law);
         // Shuffling takes about as long as so many multiplications.
         let beside = (60.0 / sample_work(problem.model) as f64).min(0.2);
         // Parameters, first and second moments; moments start at zero.
         let lists = [Some(&params[..]), adam.map(|a| &a.m[..]), adam.map(|a| &a.v[..])];
         let (contexts, keys, parts, place, [shared, m, v], trained);
         match problem.model {
-            Model::Transformer(config) => {
+            ModelConfig::Transformer(config) => {
                 let layout = Arc::new(Layout::new(config, &problem.freeze));
                 (contexts, keys) =
                     Contexts::new(problem.tokens, config.n_vocab, problem.batch_size, n_parts <= 1, threads, |_, _| {
@@ -122,7 +122,7 @@ impl Trainer {
                 trained = layout.trained.clone();
                 place = Place::Transformer(layout);
             }
-            Model::LowRank(config) => {
+            ModelConfig::LowRank(config) => {
                 let (n, d) = (config.n_vocab, config.d_model);
                 let shape = Shape { n, d, stride: layout::padded(d) };
                 let row = |a: usize, b: usize| (a + n * b) * d..(a + n * b + 1) * d;
@@ -150,10 +150,10 @@ impl Trainer {
                     }
                     packed
                 });
-                trained = (!problem.freeze.freeze_u).then_some(0..n * shape.stride).into_iter().collect();
-                let freeze_e = problem.freeze.freeze_e;
+                trained = (!problem.freeze.u).then_some(0..n * shape.stride).into_iter().collect();
+                let rows_frozen = problem.freeze.e;
                 let defers = parts.iter().any(|part| matches!(part, Part::LowRank(part) if part.defers()));
-                place = Place::LowRank { shape, freeze_e, defers: defers && !freeze_e };
+                place = Place::LowRank { shape, rows_frozen, defers: defers && !rows_frozen };
             }
         };
         let by = match parts.len() {
@@ -193,8 +193,8 @@ impl Trainer {
     /// One Adam step on the next batch; `None` when every sequence has been visited.
     pub fn step(&mut self) -> Option<StepOutcome> {
         let factors = Factors::new(self.lr, self.steps + 1);
-        let frozen_rows = matches!(self.place, Place::LowRank { freeze_e: true, .. });
-        let outcome = self.work((!frozen_rows).then_some(factors))?;
+        let rows_frozen = matches!(self.place, Place::LowRank { rows_frozen: true, .. });
+        let outcome = self.work((!rows_frozen).then_some(factors))?;
         self.steps += 1;
         if matches!(self.place, Place::LowRank { defers: true, .. }) {
             self.defer();
@@ -338,12 +338,12 @@ impl Trainer {
 mod tests {
     use super::super::tests::simple;
     use super::*;
-    use crate::models::config::{LowRankConfig, TransformerConfig};
+    use crate::models::{LowRankConfig, TransformerConfig};
 
     #[test]
     fn a_second_part_where_a_step_is_long_and_memory_allows() {
         // N, d, H (0: low rank), samples of a batch, samples in all.
-        for (n_vocab, d_model, parallel_heads, batch_size, samples, parts) in [
+        for (n_vocab, d_model, n_modules, batch_size, samples, parts) in [
             (10, 5, 20, 1024, 5_000_000, 1),
             (100, 10, 0, 1024, 5_000_000, 2),
             (100, 10, 5, 1024, 5_000_000, 2),
@@ -351,9 +351,10 @@ mod tests {
             (300, 64, 64, 128, 40_000, 1),
             (300, 64, 64, 128, 10_000_000, 2),
         ] {
-            let transformer = TransformerConfig { d_model, n_vocab, parallel_heads, ..Default::default() };
+            let transformer = TransformerConfig { d_model, n_vocab, n_modules, ..Default::default() };
             let low_rank = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
-            let model = if parallel_heads == 0 { Model::LowRank(&low_rank) } else { Model::Transformer(&transformer) };
+            let model =
+                if n_modules == 0 { ModelConfig::LowRank(&low_rank) } else { ModelConfig::Transformer(&transformer) };
             // Only its length is looked at: no memory is touched.
             let tokens = vec![0; 3 * samples];
             let problem = simple(model, &[], &tokens, batch_size);

@@ -1,6 +1,7 @@
 //! What a training leaves behind besides the weights.
 
 use super::{Adam, Engine, Snapshot};
+use crate::rng::TorchRng;
 
 /// Losses and accuracies of every batch of one training.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,12 +14,14 @@ pub struct History {
     pub engine: Engine,
     /// Wall-clock seconds of the steps.
     pub seconds: f64,
+    /// Seed of the shuffle it was trained with.
+    pub seed: u64,
     /// The optimiser's state at the end, to go on from (`TrainOptions::adam`).
     pub adam: Adam,
     /// Parameters on the way, if [`TrainOptions::snapshots`](super::TrainOptions::snapshots) asked for them: before the first step, after
     /// every so many, and at the end.
     pub snapshots: Vec<Snapshot>,
-    /// Whether the stop button ended it before its last batch ([`interrupted`](crate::interrupt::interrupted)).
+    /// Whether the stop button ended it before its last batch (`interrupted` of `ntgram-core`).
     pub stopped: bool,
 }
 
@@ -46,6 +49,27 @@ impl History {
         self.loss[first.min(last)..last].iter().sum::<f64>() / count as f64
     }
 
+    /// PyTorch's generator as the original's `train` leaves it: seeded with the training's seed, then the two 64-bit draws of its data
+    /// loader. What the original draws next, without a seed of its own, comes from here.
+    ///
+    /// ```
+    /// use ntgram_engine::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// # let pi = power_unif_law(&[1.0; 3], &[5; 3], 5, &mut TorchRng::new(1))?;
+    /// # let data = generate_data(64, 5, &pi, 3, &mut TorchRng::new(2))?;
+    /// # let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
+    /// # let mut values = initial_values(&config.parameters(), &mut TorchRng::new(3));
+    /// # let options = TrainOptions::default().quiet();
+    /// # let task = Task::new(ModelConfig::LowRank(&config), Freeze::default(), &pi, &data, &options)?;
+    /// let history = train_values(&task, &mut values)?;
+    /// let mut rng = history.rng();
+    /// let more_data = generate_data(64, 5, &pi, 3, &mut rng)?; // as if one global stream ran on
+    /// # Ok(()) }
+    /// ```
+    pub fn rng(&self) -> TorchRng {
+        TorchRng::after_training(self.seed)
+    }
+
     /// Steps per second.
     pub fn steps_per_second(&self) -> f64 {
         self.loss.len() as f64 / self.seconds
@@ -68,6 +92,7 @@ mod tests {
             accuracy,
             engine: Engine::Autograd,
             seconds: 2.0,
+            seed: 0,
             adam: Adam { m: vec![], v: vec![], steps: 0 },
             snapshots: vec![],
             stopped: false,

@@ -235,7 +235,7 @@ pub(super) struct Groups {
 const PLACE_BITS: u32 = 28;
 
 /// Samples that a batch may have.
-pub(super) const MOST_SAMPLES: usize = (1 << PLACE_BITS) - 1;
+pub(crate) const MOST_SAMPLES: usize = (1 << PLACE_BITS) - 1;
 
 impl Groups {
     /// For batches of `batch_size` samples over `contexts`; `range` is what this part works on.

@@ -1,13 +1,18 @@
-//! N-gram laws: checked tables of conditional probabilities, their entropy, and the sequences they allow.
-//! The laws of the original notebook are made in `generators`.
+//! N-gram laws: checked tables of conditional probabilities, their entropy, and the sequences they allow. Here is also the generator
+//! whose float32 arithmetic is shown to be libtorch's bit for bit; those that need libtorch itself are in `ntgram-core`.
 
-mod generators;
+mod power_unif;
+mod prefix;
+mod sequences;
+mod sum;
 
 use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 
-pub use generators::{almost_rank_d, first_position_law, gen_d_law, last_position_law, power_unif_law};
+pub use power_unif::power_unif_law;
+pub use prefix::{check_prefix, prefix_tables};
+pub use sequences::{Sequences, generate_each};
 
 /// How far a row's sum may be from 1.
 const ROW_TOLERANCE: f64 = 1e-4;
@@ -26,7 +31,8 @@ pub struct Law {
 
 impl PartialEq for Law {
     fn eq(&self, other: &Self) -> bool {
-        self.tables == other.tables
+        let same = |(a, b): (&Arc<[f32]>, &Arc<[f32]>)| Arc::ptr_eq(a, b) || a == b;
+        self.tables.len() == other.tables.len() && self.tables.iter().zip(&other.tables).all(same)
     }
 }
 
@@ -130,43 +136,6 @@ pub(crate) fn check_vocab(n_vocab: usize) -> Result<()> {
     Ok(())
 }
 
-/// A small matrix of float32, row-major.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Matrix {
-    /// Entries, `rows × cols`.
-    pub values: Vec<f32>,
-    /// Rows.
-    pub rows: usize,
-    /// Columns.
-    pub cols: usize,
-}
-
-/// Token sequences of one length, one after the other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sequences {
-    /// Tokens, `rows × length`, row-major.
-    pub tokens: Vec<u16>,
-    /// Tokens in each sequence.
-    pub length: usize,
-}
-
-impl Sequences {
-    /// Number of sequences.
-    pub fn rows(&self) -> usize {
-        self.tokens.len() / self.length.max(1)
-    }
-
-    /// Sequence `i`, if there is one.
-    pub fn get(&self, i: usize) -> Option<&[u16]> {
-        if i < self.rows() { Some(&self.tokens[i * self.length..(i + 1) * self.length]) } else { None }
-    }
-
-    /// All sequences in order.
-    pub fn iter(&self) -> std::slice::ChunksExact<'_, u16> {
-        self.tokens.chunks_exact(self.length.max(1))
-    }
-}
-
 /// Conditional entropy of the last token in nats, `E[-Σ_k p_k log(p_k + 1e-10)]`, over contexts drawn from the law.
 pub fn entropy(law: &Law) -> f64 {
     *law.entropy.get_or_init(|| {
@@ -181,39 +150,6 @@ pub fn entropy(law: &Law) -> f64 {
             .sum();
         (-expected_log).max(0.0)
     })
-}
-
-/// Every sequence of `n` tokens all of whose prefixes have probability above `eps` (the original's default is 1e-10),
-/// ordered by `Σ_j x_j N^j`: `x_0` varies fastest.
-///
-/// # Errors
-/// `eps` is negative or NaN.
-pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
-    if eps.is_nan() || eps < 0.0 {
-        return Err(Error::argument("eps", eps, "it must be a number of at least 0"));
-    }
-    let n = law.n_vocab;
-    // Row-major index and probability of every allowed prefix, one token longer each time.
-    let mut allowed = vec![(0, 1.0)];
-    for table in &law.tables {
-        let next = |&(prefix, probability): &(usize, f64)| {
-            let row = table[prefix * n..(prefix + 1) * n].iter().enumerate();
-            row.map(move |(token, p)| (prefix * n + token, probability * f64::from(*p)))
-        };
-        allowed = allowed.iter().flat_map(next).filter(|(_, probability)| *probability > eps).collect();
-    }
-    // Digits of the index in base N, last token first: sorting them so makes x_0 vary fastest.
-    let digits = |mut index: usize| {
-        let digit = move |_| {
-            let token = (index % n) as u16;
-            index /= n;
-            token
-        };
-        (0..law.order()).map(digit).collect::<Vec<u16>>()
-    };
-    allowed.sort_by_cached_key(|(index, _)| digits(*index));
-    let tokens = allowed.iter().flat_map(|(index, _)| digits(*index).into_iter().rev()).collect();
-    Ok(Sequences { tokens, length: law.order() })
 }
 
 /// Probability of every sequence of `length` tokens (shape `(N,)*length`, row-major).
@@ -244,19 +180,6 @@ mod tests {
         assert_eq!(entropy(&certain), 0.0);
         let uniform = Law::new(4, vec![vec![0.25; 4]]).unwrap();
         assert!((entropy(&uniform) - 4f64.ln()).abs() < 1e-7);
-    }
-
-    #[test]
-    fn every_sequence_in_order() {
-        let sequences = generate_each(&bigram(), 1e-10).unwrap();
-        let rows: Vec<&[u16]> = sequences.iter().collect();
-        assert_eq!(rows, [[1, 0], [1, 1], [0, 2], [1, 2]]);
-        assert_eq!((sequences.rows(), sequences.get(2), sequences.get(4)), (4, Some(&[0, 2][..]), None));
-        // the prefix counts too: 1/4 is not above 1/4
-        assert_eq!(generate_each(&bigram(), 0.25).unwrap().tokens, [0, 2]);
-        assert_eq!(generate_each(&bigram(), 1.0).unwrap().rows(), 0);
-        assert!(generate_each(&bigram(), f64::NAN).is_err());
-        assert!(generate_each(&bigram(), -1.0).is_err());
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use permutation::Permutation;
 /// weights and data come out as there, seed for seed.
 ///
 /// ```
-/// use ntgram_core::rng::TorchRng;
+/// use ntgram_engine::rng::TorchRng;
 ///
 /// // torch.manual_seed(0); torch.rand(3)
 /// let mut rng = TorchRng::new(0);

@@ -1,5 +1,5 @@
-//! The crate's one error type. Every message says which argument was wrong, what it was, and what
-//! it may be; nothing in this crate panics on what a user passes in.
+//! The one error type of all crates. Every message says which argument was wrong, what it was, and what it may be; nothing here
+//! panics on what a user passes in.
 
 use std::path::{Path, PathBuf};
 
@@ -38,24 +38,22 @@ pub enum Error {
         reason: String,
     },
     /// A loss was no longer a finite number. The model keeps its last weights.
-    #[error("the loss of step {step} is not a finite number; `{parameter}` grew most: try a smaller learning rate")]
+    #[error(
+        "the loss of step {step} is not a finite number; the largest value is in `{parameter}`: try a smaller learning rate"
+    )]
     Diverged {
         /// The step, from 0.
         step: usize,
         /// The parameter with the largest (or a not finite) value.
         parameter: String,
-        /// Losses and accuracies up to that step.
-        history: Box<crate::train::History>,
+        /// Loss of each batch up to that step, nats.
+        loss: Vec<f64>,
+        /// Accuracy of each batch up to that step.
+        accuracy: Vec<f64>,
     },
-    /// libtorch refused an operation.
-    #[error("libtorch: {0}")]
-    Tensor(#[from] tch::TchError),
-    /// A table could not be built, read or written.
-    #[error("table: {0}")]
-    Table(#[from] polars::error::PolarsError),
-    /// A figure could not be drawn.
-    #[error("figure: {0}")]
-    Figure(String),
+    /// Another library failed: libtorch, polars, plotters, … The message begins with its name.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// `Result` with this crate's [`Error`].
@@ -70,37 +68,36 @@ impl std::fmt::Debug for Error {
 
 impl Error {
     /// An [`Error::Argument`]: `expected` completes the sentence "`argument` is `value`, but …".
-    pub(crate) fn argument(argument: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
+    pub fn argument(argument: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
         Self::Argument { argument, value: value.to_string(), expected: expected.into() }
     }
 
     /// An [`Error::Io`] on `path`.
-    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+    pub fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// An [`Error::Other`]: what another library says, or a message.
+    ///
+    /// ```
+    /// use ntgram_engine::{Error, Result};
+    /// fn parsed(text: &str) -> Result<f64> {
+    ///     text.parse().map_err(|e| Error::other(format!("{text:?}: {e}")))
+    /// }
+    /// assert_eq!(parsed("two").unwrap_err().to_string(), "\"two\": invalid float literal");
+    /// ```
+    pub fn other(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Other(reason.into())
     }
 }
 
 /// An index must be below `size`.
-pub(crate) fn check_index(argument: &'static str, value: usize, size: usize) -> Result<()> {
+///
+/// # Errors
+/// It is not; the message says from where to where it may be.
+pub fn check_index(argument: &'static str, value: usize, size: usize) -> Result<()> {
     if value < size {
         return Ok(());
     }
     Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)))
-}
-
-/// Writes a file under a temporary name beside `path`, then moves it there: `path` holds the whole content or is as it was.
-/// Missing folders are made.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
-    if let Some(folder) = folder {
-        std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let part = path.with_file_name(name);
-    let written = std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path));
-    written.map_err(|e| {
-        let _ = std::fs::remove_file(&part);
-        Error::io("write", path, e)
-    })
 }

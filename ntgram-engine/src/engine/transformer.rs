@@ -11,7 +11,7 @@ use super::mlp::Mlp;
 use super::rows::Rows;
 use super::simd::{Isa, Lanes, vector_fn};
 use super::unembed::{Shape, Tally};
-use crate::models::config::Skips;
+use crate::models::Skips;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -105,11 +105,11 @@ impl From<Skips> for Flags {
     fn from(skips: Skips) -> Self {
         let kept = |skipped: bool| if skipped { 0.0 } else { 1.0 };
         Self {
-            residual: !skips.skip_res_connection,
-            pos_qk: kept(skips.skip_pos_qk),
-            emb_qk: kept(skips.skip_emb_qk),
-            pos_ov: kept(skips.skip_pos_ov),
-            emb_ov: kept(skips.skip_emb_ov),
+            residual: !skips.res_connection,
+            pos_qk: kept(skips.pos_qk),
+            emb_qk: kept(skips.emb_qk),
+            pos_ov: kept(skips.pos_ov),
+            emb_ov: kept(skips.emb_ov),
         }
     }
 }

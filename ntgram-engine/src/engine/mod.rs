@@ -1,0 +1,122 @@
+//! Training in circuit space: hand-derived gradients on plain slices, no tensors.
+//!
+//! Covers trigrams with a window of 3 ([`Task::new`](crate::train::Task::new) says what not): position 1 alone is scored, so a batch is a set of pairs of tokens, each with
+//! the targets that followed it. Exact: the same gradients as autograd's up to rounding. How it is split:
+//!
+//! - `contexts` numbers the pairs that occur and groups each batch by pair; `feed` shuffles the samples, ahead of the steps;
+//! - `circuits` and `attention` are the Transformer's layers, as tables over tokens (`rows`); `mlp` and `layer_norm` likewise;
+//! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
+//! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
+//!   the parts, and the order in which their gradients are added, depend on the problem only, so the result does not depend on the threads;
+//! - `shared` is what the threads of a training see, `pool` the threads; `trainer` steps;
+//! - `adam` is the optimiser, `deferred` the same where most rows of a table have no gradient; `simd` the vectors, chosen for the processor
+//!   at run time.
+//!
+//! Nothing here is random, and nothing fails after [`Trainer::new`].
+//!
+//! One visible difference from autograd: the positional embedding of position 2, which no loss depends on, stays bit for bit where it
+//! was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.
+
+mod adam;
+mod attention;
+mod circuits;
+mod contexts;
+mod deferred;
+mod feed;
+mod gemm;
+mod layer_norm;
+mod layout;
+mod loss;
+mod low_rank;
+mod math;
+mod mlp;
+mod pool;
+mod rows;
+mod shared;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod trainer;
+mod transformer;
+mod unembed;
+
+use crate::models::{Freeze, ModelConfig};
+pub(crate) use contexts::MOST_SAMPLES;
+pub use trainer::Trainer;
+
+/// Largest vocabulary: a context and a target share 32 bits.
+const MOST_TOKENS: usize = 1024;
+
+/// What a batch's loss is, before the law's entropy is taken off. Nats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[doc(alias = "next_token")]
+pub enum Loss {
+    /// Cross-entropy of the next token, as it was drawn.
+    #[default]
+    NextToken,
+    /// The full divergence from the law's row: `−Σ_k π_k log p_k` instead of the `−log p` of one draw from it.
+    FullDivergence,
+}
+
+/// What is trained, on what, and how; all of it checked by [`Task::new`](crate::train::Task::new).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Problem<'a> {
+    /// The model's sizes.
+    pub model: ModelConfig<'a>,
+    /// What is not trained.
+    pub freeze: Freeze,
+    /// The law's last table `pi_2 (N, N, N)`, row-major: `pi_2[x_0, x_1, k]`.
+    pub law: &'a [f32],
+    /// Entropy of the law (nats), subtracted from the reported loss.
+    pub entropy: f64,
+    /// The sequences, `(M, 3)` row-major, all below the vocabulary's size (not checked again here).
+    pub tokens: &'a [u16],
+    /// Training visits the rows of `tokens` in the order that `randperm` gives after this seed; `None`: as they lie.
+    pub shuffle: Option<u64>,
+    /// Samples of a batch; the last batch takes what is left.
+    pub batch_size: usize,
+    /// The loss that is reported and descended.
+    pub loss: Loss,
+    /// Adam's learning rate.
+    pub lr: f64,
+    /// Threads to work with, at least 1. The result does not depend on it.
+    pub threads: usize,
+}
+
+/// Adam's moments, in the order of the model's parameter list; 0 where a parameter is frozen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AdamState {
+    /// First moments.
+    pub m: Vec<f32>,
+    /// Second moments.
+    pub v: Vec<f32>,
+    /// Steps done so far.
+    pub steps: u64,
+}
+
+/// What one step reports of its batch, before the step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss minus the law's entropy, nats.
+    pub loss: f64,
+    /// Share of samples whose next token has the largest logit.
+    pub accuracy: f64,
+}
+
+/// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can. The sizes
+/// themselves are checked.
+pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize) -> Option<String> {
+    let n_vocab = model.n_vocab();
+    let window = model.context_window();
+    if law_order != 3 {
+        Some(format!("the law has order {law_order}, and it trains trigrams (order 3)"))
+    } else if window != 3 {
+        Some(format!("the model's context window is {window}, and it trains windows of 3"))
+    } else if sequence_len != 3 {
+        Some(format!("the sequences have {sequence_len} tokens, and it trains on 3"))
+    } else if n_vocab > MOST_TOKENS {
+        Some(format!("the vocabulary has {n_vocab} tokens, and it takes up to {MOST_TOKENS}"))
+    } else {
+        None
+    }
+}

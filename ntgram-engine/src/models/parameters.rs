@@ -1,0 +1,137 @@
+//! The one ordered list of a model's named parameters: shapes, what is frozen, and initial values as PyTorch draws them.
+
+use crate::error::{Error, Result};
+use crate::rng::TorchRng;
+
+/// Groups of parameters that training leaves as they are (`true` = frozen). One flag covers every
+/// module of every layer; the MLP is always trained. [`LowRank`](crate::models::LowRank) reads
+/// `e` and `u` only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Freeze {
+    /// Word embedding `W_E`.
+    #[doc(alias = "freeze_e")]
+    pub e: bool,
+    /// Positional embedding `P`.
+    #[doc(alias = "freeze_pos")]
+    pub pos: bool,
+    /// Query, key and value projections `W_Q`, `W_K`, `W_V`.
+    #[doc(alias = "freeze_qkv")]
+    pub qkv: bool,
+    /// Output projections `W_O`.
+    #[doc(alias = "freeze_o")]
+    pub o: bool,
+    /// Unembedding `W_U`.
+    #[doc(alias = "freeze_u")]
+    pub u: bool,
+}
+
+/// What a parameter is, for freezing and for its initial distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ParamKind {
+    /// Word embedding, or the context table of a low-rank model.
+    WordEmb,
+    /// Positional embedding.
+    PosEmb,
+    /// Stacked `[W_Q; W_K; W_V]`.
+    InProj,
+    /// `W_O`.
+    OutProj,
+    /// Weight or bias of an MLP.
+    Mlp,
+    /// Unembedding.
+    Unemb,
+}
+
+/// One named parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamSpec {
+    /// Name, as PyTorch's `state_dict` of the original has it.
+    pub name: String,
+    /// Shape, row-major; weights are `(out, in)`.
+    pub shape: Vec<usize>,
+    /// What it is.
+    pub kind: ParamKind,
+    /// Fan-in `in` of the linear layer it belongs to: its initial values lie in `±1/√in`
+    /// (in-projections: Xavier-uniform over the stacked shape instead).
+    pub fan_in: usize,
+}
+
+impl ParamSpec {
+    pub(super) fn new(name: String, shape: &[usize], kind: ParamKind) -> Self {
+        Self { name, shape: shape.to_vec(), kind, fan_in: shape[shape.len() - 1] }
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are no values (never, for a checked configuration).
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Half-width `a` of the initial uniform distribution `U(-a, a)`.
+    pub fn init_bound(&self) -> f64 {
+        match self.kind {
+            // Xavier-uniform over (3d, d): a = √(6 / (d + 3d))
+            ParamKind::InProj => (6.0 / (self.shape[0] + self.shape[1]) as f64).sqrt(),
+            _ => 1.0 / (self.fan_in as f64).sqrt(),
+        }
+    }
+
+    /// Whether training leaves it as it is.
+    pub fn is_frozen(&self, freeze: &Freeze) -> bool {
+        match self.kind {
+            ParamKind::WordEmb => freeze.e,
+            ParamKind::PosEmb => freeze.pos,
+            ParamKind::InProj => freeze.qkv,
+            ParamKind::OutProj => freeze.o,
+            ParamKind::Unemb => freeze.u,
+            ParamKind::Mlp => false,
+        }
+    }
+}
+
+/// Most values that a model may have: 4 GiB of float32, of which training needs some four times as much.
+pub const MAX_VALUES: usize = 1 << 30;
+
+/// Number of values of all parameters.
+pub fn n_values(list: &[ParamSpec]) -> usize {
+    list.iter().map(ParamSpec::len).sum()
+}
+
+/// Refuses sizes that make more than [`MAX_VALUES`] values, before anything is counted out or allocated. `total` adds them up in a type in
+/// which no product of them can overflow.
+pub(super) fn check_total(sizes: &str, total: f64) -> Result<()> {
+    if total <= MAX_VALUES as f64 {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "config",
+        sizes,
+        format!("it would have {total:.2e} values, and at most {MAX_VALUES} are possible"),
+    ))
+}
+
+/// The values of all parameters, one after the other, as PyTorch draws them: each from `U(-a, a)` with its own
+/// [`init_bound`](ParamSpec::init_bound), one word of `rng` a value. The order of draws is that of the list, but a module's `out_proj`
+/// comes before its `in_proj`, as there.
+pub fn initial_values(list: &[ParamSpec], rng: &mut TorchRng) -> Vec<f32> {
+    let mut values = Vec::with_capacity(n_values(list));
+    let draw =
+        |spec: &ParamSpec, rng: &mut TorchRng| rng.uniform_vec(spec.len(), -spec.init_bound(), spec.init_bound());
+    let mut k = 0;
+    while k < list.len() {
+        if list[k].kind == ParamKind::InProj {
+            let out_proj = draw(&list[k + 1], rng);
+            values.extend(draw(&list[k], rng));
+            values.extend(out_proj);
+            k += 2;
+        } else {
+            values.extend(draw(&list[k], rng));
+            k += 1;
+        }
+    }
+    values
+}
