@@ -42,7 +42,7 @@ DROPPED = ("LIBTORCH", "TORCH_CUDA_VERSION", "RUSTFLAGS", "RUSTC", "EVCXR_", "CA
            "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUST", "CARGO_BUILD_BUILD_DIR", "CARGO_INCREMENTAL",
            "CARGO_PROFILE_")  # fmt: skip
 # Crates that kernels compile for themselves: their files are never shared between build folders.
-OWN = ("ntgram_core", "ntgram-core", "ctx", "anchor")
+OWN = ("ntgram_core", "ntgram-core", "ntgram_engine", "ntgram-engine", "ctx", "anchor")
 
 DOUBLE_INTERRUPT = 2.0  # seconds between two interrupts that end a cell and its variables
 

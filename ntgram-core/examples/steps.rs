@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let usage = "steps low|tr N d H B STEPS circuit|autograd [THREADS]";
     let number = |k: usize| -> usize { arguments.get(k).and_then(|text| text.parse().ok()).expect(usage) };
-    let (n_vocab, d_model, parallel_heads, batch_size, steps) = (number(1), number(2), number(3), number(4), number(5));
+    let (n_vocab, d_model, n_modules, batch_size, steps) = (number(1), number(2), number(3), number(4), number(5));
     let engine = match arguments.get(6).map(String::as_str) {
         Some("circuit") => Engine::Circuit,
         Some("autograd") => Engine::Autograd,
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
         let before = resident("VmRSS:");
         (train(&mut model, &data, &options)?, resident("VmHWM:") - before)
     } else {
-        let config = TransformerConfig { d_model, n_vocab, parallel_heads, ..Default::default() };
+        let config = TransformerConfig { d_model, n_vocab, n_modules, ..Default::default() };
         let mut model = Transformer::new(&config, &pi, &mut rng)?;
         let before = resident("VmRSS:");
         (train(&mut model, &data, &options)?, resident("VmHWM:") - before)

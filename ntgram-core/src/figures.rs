@@ -1,10 +1,11 @@
 //! The notebook's own pictures: what [`interp`](crate::interp) computes, drawn with [`plot`](crate::plot).
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::interp::{Attribution, Method};
 use crate::plot::{BarChart, Color, Heatmap, Plane};
+use crate::tensors::values;
 
 /// A heatmap of a matrix, rows downwards, both axes labelled by index.
 ///
@@ -18,8 +19,7 @@ pub fn heatmap(matrix: &Tensor) -> Result<Heatmap> {
             "it must have rows and columns",
         ));
     };
-    let values = Vec::<f64>::try_from(matrix.detach().to_kind(Kind::Double).contiguous().view([-1]))?;
-    Heatmap::new(&values, rows as usize, columns as usize)
+    Heatmap::new(&values(matrix)?, rows as usize, columns as usize)
 }
 
 /// A heatmap in blue, white and red, white at 0: the notebook's `sns.heatmap(map, center=0, cmap='bwr')`.
@@ -68,7 +68,7 @@ fn coordinates(argument: &'static str, matrix: &Tensor) -> Result<(Vec<f64>, Vec
         let value = format!("of shape {:?}", matrix.size());
         return Err(Error::argument(argument, value, "it must have two columns"));
     };
-    let column = |k: i64| Vec::<f64>::try_from(matrix.detach().to_kind(Kind::Double).select(1, k).contiguous());
+    let column = |k: i64| values(&matrix.select(1, k));
     Ok((column(0)?, column(1)?))
 }
 
@@ -80,37 +80,27 @@ pub fn attention_heatmap(map: &Tensor, title: &str) -> Result<Heatmap> {
     Ok(heatmap(map)?.range(0.0, 1.0).x_label("Position 1").y_label("Position 2").title(title))
 }
 
-/// For every example, how far the contribution to the correct next token is ahead of the best wrong one
-/// ([`Attribution::by_attention`]), as bars; `sort` puts the largest first.
+/// For every example, how far the contribution to the correct next token is ahead of the best wrong one ([`Attribution::margins`]), as
+/// bars in the examples' order; [`BarChart::sorted`] puts the largest first.
 ///
 /// # Errors
 /// No such layer or module.
-pub fn by_attention(
-    contribution: &Attribution,
-    layer: usize,
-    para: usize,
-    sort: bool,
-    method: Method,
-) -> Result<BarChart> {
-    let mut margins = contribution.by_attention(layer, para, method)?;
-    if sort {
-        margins.sort_by(|a, b| b.total_cmp(a));
-    }
+pub fn by_attention(contribution: &Attribution, layer: usize, module: usize, method: Method) -> Result<BarChart> {
+    let margins = contribution.margins(layer, module, method)?;
     let title = match method {
-        Method::Solo => format!("Module {para}: margin of the right token"),
+        Method::Solo => format!("Module {module}: margin of the right token"),
         Method::Group => "After attention: margin of the right token".to_owned(),
     };
-    let x_label = if sort { "Example, sorted" } else { "Example" };
-    Ok(BarChart::new(&margins)?.title(&title).x_label(x_label).y_label("Logit difference"))
+    Ok(BarChart::new(&margins)?.title(&title).x_label("Example").y_label("Logit difference"))
 }
 
 /// For one example, each module's and their sum's contribution to every output token, less the best wrong token's in the same
-/// column ([`Attribution::every_attention`]). The row of the correct token is labelled, and, if it is another, the one with the largest sum.
+/// column ([`Attribution::contributions`]). The row of the correct token is labelled, and, if it is another, the one with the largest sum.
 ///
 /// # Errors
 /// No such layer or example.
 pub fn every_attention(contribution: &Attribution, example: usize, layer: usize) -> Result<Heatmap> {
-    let margins = contribution.every_attention(example, layer)?;
+    let margins = contribution.contributions(example, layer)?;
     let (correct, last) = (contribution.correct_token(example)?, margins.size()[1] - 1);
     let best = margins.select(1, last).argmax(0, false).int64_value(&[]) as usize;
     let mut plot = diverging_heatmap(&margins, &format!("Example {example}: contributions"))?;
@@ -118,8 +108,8 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
         plot = plot.row_label(best, "Best");
     }
     plot = plot.row_label(correct, "Correct");
-    for head in 0..last as usize {
-        plot = plot.col_label(head, &format!("Head {head}"));
+    for module in 0..last as usize {
+        plot = plot.col_label(module, &format!("Module {module}"));
     }
     Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
 }

@@ -10,38 +10,39 @@
 //! let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
 //! let mut model = LowRank::new(5, 10, 3, &pi, &mut rng)?;
 //! let data = generate_data(512, 100, &pi, 3, &mut rng)?;
-//! let history = train(&mut model, &data, &TrainOptions { progress: false, ..Default::default() })?;
+//! let history = train(&mut model, &data, &TrainOptions::default().quiet())?;
 //! println!("{:.3} nats above the law's entropy", history.tail_loss());
 //! let w_u = gram(&model.w_u())?; // which tokens share directions
 //! heatmap(&w_u)?.diverging().title("W_U W_Uᵀ").figure().save(std::env::temp_dir().join("w_u.png"))?;
 //! # Ok(()) }
 //! ```
 //!
-//! # Letters
+//! # Crates and modules
 //!
-//! | letter | meaning | name in code |
+//! [`data`], [`error`] and [`rng`], the laws' tables, the models' sizes and the training engine are of `ntgram-engine`, which knows slices
+//! only; this crate re-exports them and adds what needs tensors. The letters used in shapes (`B`, `T`, `N`, `d`, `H`, …) are explained there
+//! ([`ntgram_engine`]). One direction: `{laws, models} ← train`; `models ← interp`; `plot` knows slices only; `figures`, `table` and
+//! `notebook` on top.
+//!
+//! # Names
+//!
+//! | here | TransformerLens | the original notebook |
 //! |---|---|---|
-//! | `B` | batch size | `batch_size` |
-//! | `T` | context window; `S ≤ T` positions of one input | `context_window` |
-//! | `N` | vocabulary size | `n_vocab` |
-//! | `d` | embedding dimension | `d_model` |
-//! | `L` | layers | `n_layers` |
-//! | `H` | attention modules side by side in a layer (the original's `para`) | `parallel_heads` |
-//! | `m`, `e = d/m` | heads inside a module, and their size | `n_heads` |
-//! | `n` | order of the n-gram law | `order` |
-//! | `π_i` | the law's table for token `i`, `(N,)*(i+1)` | `Law::table` |
-//!
-//! Losses, entropies and divergences are in nats.
-//!
-//! # Modules
-//!
-//! One direction: `error ← rng ← laws ← data`; `laws ← models`; `{data, models} ← train`; `models ← interp`; `plot` knows slices only;
-//! `figures`, `table` and `notebook` on top.
+//! | module (`H` of them side by side), `n_modules` | – (one multi-head layer) | `para`, `parallel_heads`, "head" |
+//! | head (inside a module), `n_heads` | `n_heads` | `nb_head` |
+//! | `d_model`, `n_vocab`, `n_layers`, `context_window` | `d_model`, `d_vocab`, `n_layers`, `n_ctx` | `d`, `N`, `nb_layers`, `context_window` |
+//! | `w_e`, `w_pos`, `w_u (N, d)` | `W_E`, `W_pos`, `W_U` (`(d, N)`) | `word_emb`, `pos_emb`, `unemb` |
+//! | `w_q`, `w_k`, `w_v`, `w_o` of [`weights`](models::Transformer::weights) | `W_Q`, `W_K`, `W_V`, `W_O` | `in_proj_weight`, `out_proj.weight` |
+//! | [`Activations`](models::Activations) | activation cache | `computations` (`out_computation=True`) |
+//! | `res_0`, `res_after_attn`, `res_after_mlp` | `hook_resid_pre`, `hook_resid_mid`, `hook_resid_post` | the same |
+//! | `attention_pattern` | `hook_pattern` | – |
+//! | `attn_out` (of each module) | `hook_attn_out` (of the layer), `hook_result` (of each head) | `para_{j}_layer_{i}` |
+//! | [`Attribution`](interp::Attribution), [`back_track`](interp::back_track) | direct logit attribution | `back_track` |
+//! | [`qk_circuit`](interp::qk_circuit), [`ov_circuit`](interp::ov_circuit) | `QK`, `OV` (`FactoredMatrix`) | – |
+//! | [`divergence`](models::divergence) | – | `compute_div` |
+//! | [`Loss::FullDivergence`](train::Loss) | – | `next_token=False` |
 
 pub(crate) mod cell;
-pub mod data;
-pub(crate) mod engine;
-pub mod error;
 pub mod figures;
 pub mod interp;
 pub mod interrupt;
@@ -52,11 +53,14 @@ pub mod notebook;
 mod numbers;
 pub mod plot;
 pub mod prelude;
-pub mod rng;
+pub mod statistics;
 pub mod table;
+pub mod tensors;
+mod torch;
 pub mod train;
 
-pub use error::{Error, Result};
+pub use ntgram_engine;
+pub use ntgram_engine::{Error, Result, data, error, files, rng};
 pub use polars;
 pub use rand;
 pub use tch;

@@ -4,19 +4,24 @@ pub use crate::data::{Data, generate_data, sample_data};
 pub use crate::error::{Error, Result};
 pub use crate::figures::{attention_heatmap, by_attention, diverging_heatmap, every_attention, heatmap, plane};
 pub use crate::interp::{
-    Attribution, Method, Superposition, attention_map, back_track, cosine_similarity, divergence, exact_attention_map,
-    full_ov_circuit, full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis, ov_circuit,
-    projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum, superposition, svd, svdvals,
+    Attribution, Method, Superposition, Svd, alignment, attention_map, back_track, cosine_similarity, divergence,
+    exact_attention_map, full_ov_circuit, full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis,
+    ov_circuit, projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum, superposition, svd,
+    svdvals,
 };
 pub use crate::interrupt::interrupted;
 pub use crate::laws::{
-    Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law, generate_each, last_position_law,
-    power_unif_law,
+    AlmostRankOptions, DirectionsOptions, Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law,
+    generate_each, last_position_law, power_unif_law,
 };
-pub use crate::models::{Activations, Freeze, LowRank, Skips, Transformer, TransformerConfig};
+pub use crate::models::{Activations, Freeze, LowRank, Model, Skips, Transformer, TransformerConfig};
 pub use crate::notebook::{Page, Show, show};
 pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, display_heatmaps};
 pub use crate::rng::TorchRng;
-pub use crate::table::{Table, df};
-pub use crate::train::{Engine, History, Snapshot, Snapshots, TrainOptions, Training, train, train_all};
+pub use crate::statistics::{least, mean, most};
+pub use crate::table::{Row, Table, df, row};
+pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
+pub use crate::train::{
+    Engine, History, Loss, Snapshot, Snapshots, TrainOptions, Training, train, train_all, train_lot,
+};
 pub use tch::{Device, Kind, Tensor};

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::Path;
 
 pub use polars::df;
-use polars::prelude::{AnyValue, Column, CsvWriter, DataFrame, ParquetWriter, SerWriter};
+use polars::prelude::{AnyValue, Column, CsvWriter, DataFrame, ParquetWriter, PolarsError, SerWriter};
 
-use crate::error::{Result, write_whole};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::listing::{self, CUT, Kind};
 use crate::numbers::{self, Small};
 
@@ -18,7 +19,7 @@ const SHOWN: usize = 20;
 /// ```
 /// use ntgram_core::prelude::*;
 /// # fn main() -> Result<()> {
-/// let table = Table::new(df!["N" => [10i64, 100], "loss" => [0.25, 1.5]]?);
+/// let table = Table::from_rows([row!["N" => 10, "loss" => 0.25], row!["N" => 100, "loss" => 1.5]])?;
 /// assert!(table.to_html().contains(">0.25</td>") && table.to_html().contains(">1.50</td>"));
 /// # Ok(()) }
 /// ```
@@ -33,6 +34,37 @@ impl Table {
         Self { frame }
     }
 
+    /// A table from its rows, each made by [`row!`](crate::row): all with the same columns in the same order, each column with values of
+    /// one kind.
+    ///
+    /// # Errors
+    /// No rows, or a row with other columns or other kinds of values than the first.
+    pub fn from_rows(rows: impl IntoIterator<Item = Row>) -> Result<Self> {
+        let rows: Vec<Row> = rows.into_iter().collect();
+        let Some(first) = rows.first() else {
+            return Err(Error::argument("rows", "empty", "a table has at least one row"));
+        };
+        let shape = |row: &Row| row.0.iter().map(|(name, value)| (name.clone(), value.kind())).collect::<Vec<_>>();
+        let expected = shape(first);
+        if let Some(k) = rows.iter().position(|row| shape(row) != expected) {
+            let columns: Vec<String> = expected.iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
+            let value = format!("a list whose row {k} differs");
+            return Err(Error::argument("rows", value, format!("all rows must have {}", columns.join(", "))));
+        }
+        let column = |c: usize| {
+            let name = expected[c].0.as_str().into();
+            let values = rows.iter().map(|row| &row.0[c].1);
+            match &rows[0].0[c].1 {
+                Value::Number(_) => Column::new(name, values.map(Value::number).collect::<Vec<_>>()),
+                Value::Whole(_) => Column::new(name, values.map(Value::whole).collect::<Vec<_>>()),
+                Value::Flag(_) => Column::new(name, values.map(Value::flag).collect::<Vec<_>>()),
+                Value::Text(_) => Column::new(name, values.map(Value::text).collect::<Vec<_>>()),
+            }
+        };
+        let frame = DataFrame::new(rows.len(), (0..expected.len()).map(column).collect());
+        Ok(Self::new(frame.map_err(refused)?))
+    }
+
     /// The data frame, for everything polars can do.
     pub fn frame(&self) -> &DataFrame {
         &self.frame
@@ -44,7 +76,7 @@ impl Table {
     /// The file cannot be written.
     pub fn write_csv(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut bytes = Vec::new();
-        CsvWriter::new(&mut bytes).finish(&mut self.frame.clone())?;
+        CsvWriter::new(&mut bytes).finish(&mut self.frame.clone()).map_err(refused)?;
         write_whole(path.as_ref(), &bytes)
     }
 
@@ -54,7 +86,7 @@ impl Table {
     /// The file cannot be written.
     pub fn write_parquet(&self, path: impl AsRef<Path>) -> Result<()> {
         let mut bytes = Vec::new();
-        ParquetWriter::new(&mut bytes).finish(&mut self.frame.clone())?;
+        ParquetWriter::new(&mut bytes).finish(&mut self.frame.clone()).map_err(refused)?;
         write_whole(path.as_ref(), &bytes)
     }
 
@@ -63,6 +95,89 @@ impl Table {
     pub fn to_html(&self) -> String {
         frame_html(&self.frame)
     }
+}
+
+/// One row of a [`Table`]: names of columns and their values. [`row!`](crate::row) makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row(Vec<(String, Value)>);
+
+impl Row {
+    /// A row from its columns.
+    pub fn new(columns: Vec<(String, Value)>) -> Self {
+        Self(columns)
+    }
+}
+
+/// One row of a [`Table`]: `row!["N" => 10, "loss" => history.tail_loss(), "engine" => "autograd"]`.
+#[macro_export]
+macro_rules! row {
+    ($($name:expr => $value:expr),* $(,)?) => {
+        $crate::table::Row::new(vec![$(($name.to_string(), $crate::table::Value::from($value))),*])
+    };
+}
+pub use row;
+
+/// A value of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A real number.
+    Number(f64),
+    /// A whole number.
+    Whole(i64),
+    /// True or false.
+    Flag(bool),
+    /// Text.
+    Text(String),
+}
+
+impl Value {
+    fn kind(&self) -> &'static str {
+        match self {
+            Value::Number(_) => "a number",
+            Value::Whole(_) => "a whole number",
+            Value::Flag(_) => "true or false",
+            Value::Text(_) => "text",
+        }
+    }
+
+    fn number(&self) -> Option<f64> {
+        if let Value::Number(x) = self { Some(*x) } else { None }
+    }
+
+    fn whole(&self) -> Option<i64> {
+        if let Value::Whole(x) = self { Some(*x) } else { None }
+    }
+
+    fn flag(&self) -> Option<bool> {
+        if let Value::Flag(x) = self { Some(*x) } else { None }
+    }
+
+    fn text(&self) -> Option<&str> {
+        if let Value::Text(x) = self { Some(x) } else { None }
+    }
+}
+
+macro_rules! value_from {
+    ($($kind:ident: $($from:ty),*;)*) => {$($(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Value::$kind(value.into())
+            }
+        }
+    )*)*};
+}
+value_from!(Number: f64, f32; Whole: i64, i32, u32, u16, u8; Flag: bool; Text: String, &str;);
+
+impl From<usize> for Value {
+    /// Saturates at 2^63 − 1.
+    fn from(value: usize) -> Self {
+        Value::Whole(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+/// What polars refused.
+fn refused(error: PolarsError) -> Error {
+    Error::other(format!("table: {error}"))
 }
 
 impl From<DataFrame> for Table {

@@ -41,8 +41,8 @@ fn assert_almost_data(data: &Data, train_seed: u64, cell: usize, run: &str, draw
     assert_eq!(rows(batch.chunks(3)), expected(first), "cell {cell}, {run}: first batch");
 }
 
-fn skip_transformer(rng: &mut TorchRng, d_model: usize, n_vocab: usize, parallel_heads: usize) {
-    let config = TransformerConfig { d_model, n_vocab, parallel_heads, ..TransformerConfig::default() };
+fn skip_transformer(rng: &mut TorchRng, d_model: usize, n_vocab: usize, n_modules: usize) {
+    let config = TransformerConfig { d_model, n_vocab, n_modules, ..TransformerConfig::default() };
     rng.skip(config.parameters().iter().map(|p| p.len() as u64).sum());
 }
 
@@ -97,7 +97,7 @@ fn cells_5_to_9() {
     assert_data(&generate_data(512, 5000, &law, 3, &mut rng).unwrap(), 0, 7, "low_rank");
 
     let mut rng = TorchRng::new(66);
-    let law = almost_rank_d(&[10, 10], 10, 6, false, 1.0, 0.1, &mut rng).unwrap();
+    let law = almost_rank_d(&[10, 10], 10, 6, &Default::default(), &mut rng).unwrap();
     skip_low_rank(&mut rng, 5, 10);
     assert_almost_data(&generate_data(1024, 5000, &law, 3, &mut rng).unwrap(), 0, 9, "low_rank", 5);
 }

@@ -29,7 +29,7 @@ fn trains_until_it_is_stopped() {
     assert!(history.stopped && history.loss.len() == 1 && history.tail_loss().is_finite());
     assert_ne!(models[1].w_u(), before);
     let lot = models.iter_mut().map(|model| Training::new(model, &data, options.clone())).collect();
-    assert!(train_all(lot).unwrap().iter().all(|history| history.stopped && history.loss.len() == 1));
+    assert!(train_lot(lot).unwrap().iter().all(|history| history.stopped && history.loss.len() == 1));
 
     // a training that has made all its steps was not stopped
     let all = TrainOptions { max_batches: Some(1), ..options };

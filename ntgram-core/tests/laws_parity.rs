@@ -1,8 +1,11 @@
 //! The notebook's laws against PyTorch's numbers in `reference/` (see its README).
 
-use ntgram_core::laws::{Law, almost_rank_d, entropy, gen_d_law, generate_each, last_position_law, power_unif_law};
+use ntgram_core::laws::{
+    DirectionsOptions, Law, almost_rank_d, entropy, gen_d_law, generate_each, last_position_law, power_unif_law,
+};
 use ntgram_core::rng::TorchRng;
 use serde_json::Value;
+use tch::{Device, Kind, Tensor};
 
 fn reference(cell: usize) -> Value {
     let path = format!("{}/tests/reference/c{cell}.json", env!("CARGO_MANIFEST_DIR"));
@@ -56,7 +59,7 @@ fn last_position_law_of_cell_7() {
     // the cell's examples: the right token of each of the 100 contexts
     let examples = generate_each(&law, 0.1 / 100.0).unwrap();
     assert_eq!(examples.rows(), 100);
-    assert_eq!(examples.tokens[..15], [8, 1, 0, 7, 2, 0, 8, 2, 0, 1, 4, 0, 6, 6, 0]);
+    assert_eq!(examples.tokens()[..15], [8, 1, 0, 7, 2, 0, 8, 2, 0, 1, 4, 0, 6, 6, 0]);
 }
 
 #[test]
@@ -75,14 +78,16 @@ fn examples_of_cell_6() {
 #[test]
 fn gen_d_laws_of_cell_8() {
     let dims = &reference(8)["dims"];
-    let law = |d, axis_aligned, rng: &mut TorchRng| gen_d_law(&[10, 10], 10, d, axis_aligned, 1.0, 0.1, rng).unwrap();
+    let law = |d, axis_aligned, rng: &mut TorchRng| {
+        gen_d_law(&[10, 10], 10, d, &DirectionsOptions { axis_aligned, ..Default::default() }, rng).unwrap()
+    };
     // Each block of three trainings ends at seed 3 (d + 1), and the random baseline after it draws 30 (10, 5) normals.
     let (first, w) = law(5, true, &mut TorchRng::new(666));
     assert_law(&first, &dims["5"]["axis_aligned.law"], "d = 5, aligned");
-    assert!(w.values.iter().enumerate().all(|(i, x)| *x == f32::from(i / 5 == i % 5)), "first columns of the identity");
+    assert_eq!(w, Tensor::eye(10, (Kind::Float, Device::Cpu)).narrow(1, 0, 5), "first columns of the identity");
     let (second, w) = law(5, false, &mut TorchRng::after_training(18));
     assert_law(&second, &dims["5"]["non_axis_aligned.law"], "d = 5, not aligned");
-    assert_eq!((w.rows, w.cols, w.values.len()), (10, 5, 50));
+    assert_eq!(w.size(), [10, 5]);
     let mut rng = TorchRng::after_training(30);
     (0..30).for_each(|_| drop(rng.randn(50)));
     assert_law(&law(10, true, &mut rng).0, &dims["10"]["axis_aligned.law"], "d = 10, aligned");
@@ -92,6 +97,25 @@ fn gen_d_laws_of_cell_8() {
 
 #[test]
 fn almost_rank_d_law_of_cell_9() {
-    let law = almost_rank_d(&[10, 10], 10, 6, false, 1.0, 0.1, &mut TorchRng::new(66)).unwrap();
+    let law = almost_rank_d(&[10, 10], 10, 6, &Default::default(), &mut TorchRng::new(66)).unwrap();
     assert_law(&law, &reference(9)["law"], "cell 9");
+}
+
+/// `power_unif_law` adds its powers up as libtorch does, to the last bit: a row of every length, with steep and flat powers.
+#[test]
+fn sums_of_powers_are_libtorchs_bit_for_bit() {
+    for n_vocab in (1..300).chain([511, 512, 513, 1000, 2047, 4096, 10_000, 32_000]) {
+        for alpha in [0.999, 0.9, 0.6, 1.001] {
+            let powers: Vec<f32> = (0..n_vocab).map(|k| f64::powf(alpha, k as f64) as f32).collect();
+            let tensor = Tensor::from_slice(&powers);
+            let Ok(base) = Vec::<f32>::try_from(&tensor / tensor.sum(Kind::Float)) else { panic!("a list") };
+            let Ok(law) = power_unif_law(&[alpha], &[n_vocab], n_vocab, &mut TorchRng::new(1)) else {
+                assert!(base.iter().any(|x| !x.is_finite()), "alpha {alpha}, N {n_vocab}");
+                continue;
+            };
+            let order = TorchRng::new(1).randperm(n_vocab as u32);
+            let expected: Vec<f32> = order.iter().map(|&j| base[j as usize]).collect();
+            assert_eq!(law.last_table(), expected, "alpha {alpha}, N {n_vocab}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ fn transformer(skips: Skips, seed: u64) -> Transformer {
         n_layers: 2,
         width: 11,
         depth: 2,
-        parallel_heads: 3,
+        n_modules: 3,
         n_heads: 2,
         context_window: 5,
         skips,
@@ -70,7 +70,7 @@ proptest! {
     fn training_leaves_frozen_tensors_bit_identical(seed in 0u64..100, bits in 0u8..32) {
         let bit = |k: u8| bits >> k & 1 == 1;
         let freeze =
-            Freeze { freeze_e: bit(0), freeze_pos: bit(1), freeze_qkv: bit(2), freeze_o: bit(3), freeze_u: bit(4) };
+            Freeze { e: bit(0), pos: bit(1), qkv: bit(2), o: bit(3), u: bit(4) };
         let mut model = transformer(Skips::default(), seed);
         let before = model.params().clone();
         model.freeze(freeze);
@@ -87,7 +87,7 @@ proptest! {
     fn a_saved_model_comes_back_whole(seed in 0u64..1000) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        let model = transformer(Skips { skip_pos_qk: true, ..Default::default() }, seed);
+        let model = transformer(Skips { pos_qk: true, ..Default::default() }, seed);
         model.save(&path).unwrap();
         let loaded = Transformer::load(&path).unwrap();
         prop_assert_eq!(model.config(), loaded.config());
@@ -110,7 +110,7 @@ fn activations_have_their_documented_shapes_and_names() {
     assert_eq!(activations.get("mlp_1").unwrap().size(), [2, 5, 6]);
     assert_eq!(activations.get("logits").unwrap().size(), [2, 5, 7]);
     assert_eq!(activations.layers[0].attention_pattern.size(), [3, 2, 2, 5, 5]);
-    for key in activations.keys() {
+    for key in activations.names() {
         assert!(activations.get(&key).is_ok(), "{key}");
     }
     for wrong in ["res_1", "para_3_layer_0", "para_0_layer_2", "mlp_", "x"] {
@@ -152,14 +152,14 @@ fn closed_form_divergence_is_the_expected_loss() {
         model.forward(&Tensor::from_slice(&pairs).view([25, 2])).unwrap().select(1, 1).log_softmax(-1, Kind::Double);
     let pi_2 = Tensor::from_slice(pi.last_table()).view([25, 5]).to_kind(Kind::Double);
     let kl = (&pi_2 * (pi_2.log() - log_q)).sum_dim_intlist(-1, false, None).mean(None).double_value(&[]);
-    assert!((model.compute_div().unwrap() - kl).abs() < 1e-6, "{kl}");
+    assert!((model.divergence().unwrap() - kl).abs() < 1e-6, "{kl}");
 }
 
 #[test]
 fn training_goes_on_where_it_stopped() {
     let pi = law(7, 5);
     let data = generate_data(32, 20, &pi, 5, &mut TorchRng::new(5)).unwrap();
-    let half = Data::from_sequences(data.tokens()[..32 * 10 * 5].to_vec(), 5, 32, 7).unwrap();
+    let half = Data::from_sequences(data.head(32 * 10), 32, &pi).unwrap();
     let options = TrainOptions { progress: false, engine: Some(Engine::Autograd), ..Default::default() };
     let mut model = transformer(Skips::default(), 5);
     let first = train(&mut model, &half, &options).unwrap();
@@ -180,8 +180,8 @@ fn a_diverging_training_says_where_and_keeps_its_history() {
     let mut model = transformer(Skips::default(), 6);
     let options = TrainOptions { lr: 1e30, progress: false, ..Default::default() };
     match train(&mut model, &data, &options) {
-        Err(Error::Diverged { step, parameter, history }) => {
-            assert!(history.loss.len() == step + 1 && !history.loss[step].is_finite());
+        Err(Error::Diverged { step, parameter, loss, accuracy }) => {
+            assert!(loss.len() == step + 1 && accuracy.len() == step + 1 && !loss[step].is_finite());
             assert!(model.params().get(&parameter).is_ok(), "{parameter}");
         }
         other => panic!("{other:?}"),
@@ -203,10 +203,10 @@ fn bad_input_is_refused_by_name() {
     let build = |config: TransformerConfig| Transformer::new(&config, &pi, &mut TorchRng::new(0)).map(drop);
     check("d_model", build(TransformerConfig { d_model: 0, ..small.clone() }));
     check("n_heads", build(TransformerConfig { n_heads: 4, ..small.clone() }));
-    check("parallel_heads", build(TransformerConfig { parallel_heads: 0, ..small.clone() }));
+    check("n_modules", build(TransformerConfig { n_modules: 0, ..small.clone() }));
     check("n_vocab", build(TransformerConfig { n_vocab: 8, ..small.clone() }));
     check("context_window", build(TransformerConfig { context_window: 2, ..small.clone() }));
-    let no_ov = Skips { skip_pos_ov: true, skip_emb_ov: true, ..Default::default() };
+    let no_ov = Skips { pos_ov: true, emb_ov: true, ..Default::default() };
     check("skips", build(TransformerConfig { skips: no_ov, ..small.clone() }));
     check("d_model", LowRank::new(0, 7, 3, &pi, &mut rng).map(drop));
     check("context_window", LowRank::new(2, 7, 2, &pi, &mut rng).map(drop));
@@ -225,11 +225,11 @@ fn bad_input_is_refused_by_name() {
     let wide = generate_data(8, 2, &law(8, 1), 3, &mut TorchRng::new(1)).unwrap();
     let mut narrow = Transformer::new(&small, &pi, &mut TorchRng::new(0)).unwrap();
     check("data", train(&mut narrow, &wide, &TrainOptions::default()).map(drop));
-    let all = Freeze { freeze_e: true, freeze_pos: true, freeze_qkv: true, freeze_o: true, freeze_u: true };
+    let all = Freeze { e: true, pos: true, qkv: true, o: true, u: true };
     narrow.freeze(all);
     check("freeze", train(&mut narrow, &data, &TrainOptions::default()).map(drop));
     check("layer", attention_map(&model, 1, 0).map(drop));
-    check("para", exact_attention_map(&model, 0, 1, 0).map(drop));
+    check("module", exact_attention_map(&model, 0, 1, 0).map(drop));
     check("head", qk_circuit(&model, 0, 0, 1).map(drop));
     let pair = Tensor::from_slice(&[0i64, 1, 2]).view([1, 3]);
     check("seq_target", back_track(&model, &pair, 3).map(drop));
@@ -254,7 +254,7 @@ fn files_that_are_no_models_are_refused_with_their_path() {
 #[test]
 fn exact_attention_is_the_circuit_formula_in_the_first_layer() {
     let pi = law(7, 9);
-    let config = TransformerConfig { d_model: 6, n_vocab: 7, n_heads: 2, parallel_heads: 2, ..Default::default() };
+    let config = TransformerConfig { d_model: 6, n_vocab: 7, n_heads: 2, n_modules: 2, ..Default::default() };
     let model = Transformer::new(&config, &pi, &mut TorchRng::new(9)).unwrap();
     let qk = qk_circuit(&model, 0, 1, 1).unwrap();
     let h = layer_norm(&model.w_e());

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result, check_index};
-use crate::models::Transformer;
+use crate::models::{Model, Transformer};
 
 /// The original's attention map, `(N, N)`: entry `[a, b]` stands for the weight that the query, the second token `a`, gives to the
 /// first token `b`.
@@ -15,11 +15,11 @@ use crate::models::Transformer;
 ///
 /// # Errors
 /// No such layer or module; a context window of one token.
-pub fn attention_map(model: &Transformer, layer: usize, para: usize) -> Result<Tensor> {
+pub fn attention_map(model: &Transformer, layer: usize, module: usize) -> Result<Tensor> {
     check_window(model)?;
-    let [w_q, w_k, _] = model.w_qkv(layer, para)?;
+    let [w_q, w_k, _] = model.w_qkv(layer, module)?;
     let skips = model.config().skips;
-    let (emb, pos) = (f64::from(!skips.skip_emb_qk), f64::from(!skips.skip_pos_qk));
+    let (emb, pos) = (f64::from(!skips.emb_qk), f64::from(!skips.pos_qk));
     let u = |position: i64| model.w_e().detach() * emb + model.w_pos().detach().get(position) * pos; // (N, d)
     let scale = (model.config().d_model as f64).sqrt();
     let q_1 = u(1).matmul(&w_q);
@@ -34,11 +34,11 @@ pub fn attention_map(model: &Transformer, layer: usize, para: usize) -> Result<T
 ///
 /// # Errors
 /// No such layer, module or head; a context window of one token.
-pub fn exact_attention_map(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<Tensor> {
+pub fn exact_attention_map(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
     check_window(model)?;
     let config = model.config();
     check_index("layer", layer, config.n_layers)?;
-    check_index("para", para, config.parallel_heads)?;
+    check_index("module", module, config.n_modules)?;
     check_index("head", head, config.n_heads)?;
     let n = config.n_vocab as i64;
     let token = Tensor::arange(n, (Kind::Int64, model.params().device()));
@@ -46,7 +46,7 @@ pub fn exact_attention_map(model: &Transformer, layer: usize, para: usize, head:
     let second = token.unsqueeze(1).expand([n, n], false).reshape([-1]); // a
     let activations = model.forward_with_activations(&Tensor::stack(&[first, second], 1))?;
     let pattern = &activations.layer(layer)?.attention_pattern; // (H, m, N², 2, 2)
-    let to_first = pattern.get(para as i64).get(head as i64).select(1, 1).select(1, 0);
+    let to_first = pattern.get(module as i64).get(head as i64).select(1, 1).select(1, 0);
     Ok(to_first.view([n, n]))
 }
 

@@ -4,8 +4,9 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result, check_index};
 use crate::models::Transformer;
+use crate::tensors::values;
 
-/// Whether [`Attribution::by_attention`] looks at one module or at the stream after all of them.
+/// Whether [`Attribution::margins`] looks at one module or at the stream after all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// One module.
@@ -15,19 +16,14 @@ pub enum Method {
 }
 
 /// Contributions to the logits at one position, for every output token and example; `M` examples. The original nests them as
-/// `[k][slot][module]`: here `modules[layer].get(module)` is `(N, M)`, `k` first.
+/// `[k][slot][module]`: here `modules()[layer].get(module)` is `(N, M)`, `k` first.
 #[derive(Debug)]
 pub struct Attribution {
-    /// For each layer `(H, N, M)`: `W_U[k]·attn_j − mean_k logits`.
-    pub modules: Vec<Tensor>,
-    /// For each layer `(N, M)`: the same for the residual stream before the layer.
-    pub res: Vec<Tensor>,
-    /// For each layer `(N, M)`: the same for the residual stream after the attention.
-    pub res_after_attn: Vec<Tensor>,
-    /// The tokens the attribution was computed on, `(M, n)` int64.
-    pub examples: Tensor,
-    /// The token to predict: the contributions are those at position `seq_target − 1`.
-    pub seq_target: usize,
+    modules: Vec<Tensor>,
+    res: Vec<Tensor>,
+    res_after_attn: Vec<Tensor>,
+    examples: Tensor,
+    seq_target: usize,
 }
 
 /// Direct logit attribution at position `seq_target − 1` (the notebook's 2: position 1, the one that training scores) for examples
@@ -65,14 +61,39 @@ pub fn back_track(model: &Transformer, examples: &Tensor, seq_target: usize) -> 
 }
 
 impl Attribution {
+    /// For each layer `(H, N, M)`: `W_U[k]·attn_j − mean_k logits`.
+    pub fn modules(&self) -> &[Tensor] {
+        &self.modules
+    }
+
+    /// For each layer `(N, M)`: the same for the residual stream before the layer.
+    pub fn res(&self) -> &[Tensor] {
+        &self.res
+    }
+
+    /// For each layer `(N, M)`: the same for the residual stream after the attention.
+    pub fn res_after_attn(&self) -> &[Tensor] {
+        &self.res_after_attn
+    }
+
+    /// The tokens the attribution was computed on, `(M, n)` int64.
+    pub fn examples(&self) -> &Tensor {
+        &self.examples
+    }
+
+    /// The place of the token to predict: the contributions are those at position `seq_target − 1`.
+    pub fn seq_target(&self) -> usize {
+        self.seq_target
+    }
+
     /// The token that follows, for every example, `(M,)`.
     fn correct(&self) -> Tensor {
         self.examples.select(1, self.seq_target as i64)
     }
 
-    fn check(&self, layer: usize, para: usize) -> Result<()> {
+    fn check(&self, layer: usize, module: usize) -> Result<()> {
         check_index("layer", layer, self.modules.len())?;
-        check_index("para", para, self.modules[0].size()[0] as usize)
+        check_index("module", module, self.modules[0].size()[0] as usize)
     }
 
     /// For every example the contribution to the correct next token less the largest contribution to any other token, `M` values
@@ -80,16 +101,16 @@ impl Attribution {
     ///
     /// # Errors
     /// No such layer or module.
-    pub fn by_attention(&self, layer: usize, para: usize, method: Method) -> Result<Vec<f64>> {
-        self.check(layer, para)?;
+    pub fn margins(&self, layer: usize, module: usize, method: Method) -> Result<Vec<f64>> {
+        self.check(layer, module)?;
         let contribution = match method {
-            Method::Solo => self.modules[layer].get(para as i64),
+            Method::Solo => self.modules[layer].get(module as i64),
             Method::Group => self.res_after_attn[layer].shallow_clone(),
         };
         let correct = self.correct().unsqueeze(0); // (1, M)
         let right = contribution.gather(0, &correct, false).squeeze_dim(0);
         let margin = right - best_wrong(&contribution, &correct);
-        Vec::try_from(margin.to_kind(Kind::Double)).map_err(Error::Tensor)
+        values(&margin)
     }
 
     /// For one example: contribution of each module of a layer, and of their sum (last column), to every output token, each less
@@ -97,7 +118,7 @@ impl Attribution {
     ///
     /// # Errors
     /// No such layer or example.
-    pub fn every_attention(&self, example: usize, layer: usize) -> Result<Tensor> {
+    pub fn contributions(&self, example: usize, layer: usize) -> Result<Tensor> {
         self.check(layer, 0)?;
         self.check_example(example)?;
         let modules = self.modules[layer].select(2, example as i64).transpose(0, 1); // (N, H)
@@ -143,10 +164,10 @@ mod tests {
             seq_target: 2,
         };
         // example 0: tokens get 1, 3, -1 and the correct one is 1; example 1: 5, 2, 9 and it is 0
-        assert_eq!(attribution.by_attention(0, 0, Method::Solo).unwrap(), [2.0, -4.0]);
-        let every = attribution.every_attention(0, 0).unwrap();
+        assert_eq!(attribution.margins(0, 0, Method::Solo).unwrap(), [2.0, -4.0]);
+        let every = attribution.contributions(0, 0).unwrap();
         assert_eq!(Vec::<f64>::try_from(every.select(1, 0).to_kind(Kind::Double)).unwrap(), [0.0, 2.0, -2.0]);
-        assert!(attribution.every_attention(2, 0).is_err());
-        assert!(attribution.by_attention(0, 1, Method::Solo).is_err());
+        assert!(attribution.contributions(2, 0).is_err());
+        assert!(attribution.margins(0, 1, Method::Solo).is_err());
     }
 }

@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::models::Transformer;
+use crate::tensors::NamedTensors;
 
 /// Activations of a forward pass in the basis of the unembedding, by the original's names.
 #[derive(Debug)]
@@ -11,22 +12,14 @@ pub struct UnembeddingBasis {
     entries: Vec<(String, Tensor)>,
 }
 
-impl UnembeddingBasis {
-    /// An activation `(…, N)` by the original's name (`para_0_layer_0`, `res_0`, …).
-    ///
-    /// # Errors
-    /// No such name; the message lists those there are.
-    pub fn get(&self, key: &str) -> Result<&Tensor> {
-        let found = self.entries.iter().find(|(name, _)| name == key).map(|(_, tensor)| tensor);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = self.entries.iter().map(|(name, _)| name.as_str()).collect();
-            Error::argument("key", format!("{key:?}"), format!("it must be one of {}", names.join(", ")))
-        })
+/// By the original's names (`para_0_layer_0`, `res_0`, …), in the order they are computed; each `(…, N)`.
+impl NamedTensors for UnembeddingBasis {
+    fn names(&self) -> Vec<String> {
+        self.entries.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// Names and activations, in the order they are computed.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.entries.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    fn find(&self, name: &str) -> Option<Tensor> {
+        self.entries.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor.shallow_clone())
     }
 }
 
@@ -44,10 +37,10 @@ pub fn new_computation_basis(model: &Transformer, examples: &Tensor) -> Result<U
     })?;
     let basis = w_u.matmul(&inverse).transpose(0, 1).to_kind(Kind::Float); // (d, N)
     let mut entries = Vec::new();
-    for key in activations.keys() {
-        if key != "logits" {
-            let seen = activations.get(&key)?.matmul(&basis);
-            entries.push((key, seen));
+    for name in activations.names() {
+        if name != "logits" {
+            let seen = activations.get(&name)?.matmul(&basis);
+            entries.push((name, seen));
         }
     }
     Ok(UnembeddingBasis { entries })

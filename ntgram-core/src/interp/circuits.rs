@@ -2,48 +2,26 @@
 
 use tch::Tensor;
 
-use super::linear::svd;
 use crate::error::{Result, check_index};
-use crate::models::Transformer;
 use crate::models::ops::layer_norm;
-
-/// A thin singular value decomposition `U diag(S) Vh`.
-#[derive(Debug)]
-pub struct Svd {
-    /// Left singular vectors, columns.
-    pub u: Tensor,
-    /// Singular values, largest first.
-    pub s: Tensor,
-    /// Right singular vectors, rows.
-    pub vh: Tensor,
-}
-
-impl Svd {
-    /// Decomposes a matrix; the same as [`svd`].
-    ///
-    /// # Errors
-    /// Not a matrix, or one with entries that are not finite.
-    pub fn of(matrix: &Tensor) -> Result<Self> {
-        svd(matrix)
-    }
-}
+use crate::models::{Model, Transformer};
 
 /// One head's rows of `W_Q`, `W_K`, `W_V (e, d)` and columns of `W_O (d, e)`.
-fn head_weights(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<([Tensor; 3], Tensor)> {
+fn head_weights(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<([Tensor; 3], Tensor)> {
     let heads = model.config().n_heads;
     check_index("head", head, heads)?;
     let e = (model.config().d_model / heads) as i64;
     let at = head as i64 * e;
-    let qkv = model.w_qkv(layer, para)?.map(|w| w.detach().narrow(0, at, e));
-    Ok((qkv, model.w_o(layer, para)?.detach().narrow(1, at, e)))
+    let qkv = model.w_qkv(layer, module)?.map(|w| w.detach().narrow(0, at, e));
+    Ok((qkv, model.w_o(layer, module)?.detach().narrow(1, at, e)))
 }
 
 /// The QK circuit of a head, `W_Qᵀ W_K / √e`, `(d, d)`: the score of a query `x` on a key `y` is `xᵀ · circuit · y`.
 ///
 /// # Errors
 /// No such layer, module or head.
-pub fn qk_circuit(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<Tensor> {
-    let ([w_q, w_k, _], _) = head_weights(model, layer, para, head)?;
+pub fn qk_circuit(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
+    let ([w_q, w_k, _], _) = head_weights(model, layer, module, head)?;
     Ok(w_q.transpose(0, 1).matmul(&w_k) / (w_q.size()[0] as f64).sqrt())
 }
 
@@ -51,8 +29,8 @@ pub fn qk_circuit(model: &Transformer, layer: usize, para: usize, head: usize) -
 ///
 /// # Errors
 /// No such layer, module or head.
-pub fn ov_circuit(model: &Transformer, layer: usize, para: usize, head: usize) -> Result<Tensor> {
-    let ([_, _, w_v], w_o) = head_weights(model, layer, para, head)?;
+pub fn ov_circuit(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
+    let ([_, _, w_v], w_o) = head_weights(model, layer, module, head)?;
     Ok(w_o.matmul(&w_v))
 }
 
@@ -61,9 +39,9 @@ pub fn ov_circuit(model: &Transformer, layer: usize, para: usize, head: usize) -
 ///
 /// # Errors
 /// No such module or head.
-pub fn full_qk_circuit(model: &Transformer, para: usize, head: usize) -> Result<Tensor> {
+pub fn full_qk_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
     let h = layer_norm(&model.w_e().detach());
-    Ok(h.matmul(&qk_circuit(model, 0, para, head)?).matmul(&h.transpose(0, 1)))
+    Ok(h.matmul(&qk_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
 /// The OV circuit from tokens to logits of the first layer, `(N, N)`: entry `[k, t]` is what attending to token `t` adds to the
@@ -71,9 +49,9 @@ pub fn full_qk_circuit(model: &Transformer, para: usize, head: usize) -> Result<
 ///
 /// # Errors
 /// No such module or head.
-pub fn full_ov_circuit(model: &Transformer, para: usize, head: usize) -> Result<Tensor> {
+pub fn full_ov_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
     let h = layer_norm(&model.w_e().detach());
-    Ok(model.w_u().detach().matmul(&ov_circuit(model, 0, para, head)?).matmul(&h.transpose(0, 1)))
+    Ok(model.w_u().detach().matmul(&ov_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
 /// All output projections stacked along rows, `(L·H·d, d)`, for their SVD. The original's `gather_W_O`.

@@ -1,10 +1,23 @@
 //! Linear algebra of embeddings: Gram matrices, cosines, singular values, projectors. Float32, as the original computes it, unless
 //! said otherwise.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
-use super::circuits::Svd;
 use crate::error::{Error, Result};
+use crate::statistics::{least, most};
+use crate::tensors::values;
+use crate::torch::Torch;
+
+/// A thin singular value decomposition `U diag(S) Vh`.
+#[derive(Debug)]
+pub struct Svd {
+    /// Left singular vectors, columns.
+    pub u: Tensor,
+    /// Singular values, largest first.
+    pub s: Tensor,
+    /// Right singular vectors, rows.
+    pub vh: Tensor,
+}
 
 /// A matrix is what these functions take.
 pub(super) fn check_matrix(argument: &'static str, matrix: &Tensor) -> Result<(i64, i64)> {
@@ -42,12 +55,42 @@ pub fn cosine_similarity(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     Ok(unit(a).matmul(&unit(b).transpose(0, 1)))
 }
 
+/// For each row of `a (M, d)` its cosine with the row of the unembedding `w_u (N, d)` that `next` names, `M` values: how well an embedding
+/// points at the token that should come next. `next`: `M` tokens, of any shape.
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let w_u = Tensor::from_slice(&[1f32, 0.0, 0.0, 2.0]).view([2, 2]);
+/// let a = Tensor::from_slice(&[3f32, 0.0, 1.0, 1.0]).view([2, 2]);
+/// let cosines = alignment(&a, &w_u, &Tensor::from_slice(&[0i64, 1]))?;
+/// assert_eq!(format!("{cosines:.3?}"), "[1.000, 0.707]");
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// As [`cosine_similarity`]; not one token below `N` for each row of `a`.
+pub fn alignment(a: &Tensor, w_u: &Tensor, next: &Tensor) -> Result<Vec<f64>> {
+    let cosines = cosine_similarity(a, w_u)?;
+    let (rows, n_vocab) = (cosines.size()[0], cosines.size()[1]);
+    let tokens = values(next)?;
+    let fits = |token: &f64| token.fract() == 0.0 && (0.0..n_vocab as f64).contains(token);
+    if tokens.len() as i64 != rows || !tokens.iter().all(fits) {
+        let value = format!("of shape {:?}, from {} to {}", next.size(), least(&tokens), most(&tokens));
+        let expected = format!("it must hold one token below {n_vocab} for each of the {rows} rows of `a`");
+        return Err(Error::argument("next", value, expected));
+    }
+    let tokens: Vec<i64> = tokens.into_iter().map(|token| token as i64).collect();
+    let tokens = Tensor::from_slice(&tokens).view([-1, 1]).to_device(cosines.device());
+    values(&cosines.gather(1, &tokens, false))
+}
+
 /// Singular values, largest first.
 ///
 /// # Errors
 /// Not a matrix, or one with entries that are not finite.
 pub fn svdvals(matrix: &Tensor) -> Result<Vec<f64>> {
-    Vec::try_from(svd(matrix)?.s.to_kind(Kind::Double)).map_err(Error::Tensor)
+    values(&svd(matrix)?.s)
 }
 
 /// The thin singular value decomposition `U diag(S) Vh`.
@@ -56,7 +99,7 @@ pub fn svdvals(matrix: &Tensor) -> Result<Vec<f64>> {
 /// Not a matrix, or one with entries that are not finite.
 pub fn svd(matrix: &Tensor) -> Result<Svd> {
     check_matrix("matrix", matrix)?;
-    let (u, s, v) = matrix.detach().f_svd(true, true)?;
+    let (u, s, v) = matrix.detach().f_svd(true, true).torch()?;
     Ok(Svd { u, s, vh: v.transpose(0, 1) })
 }
 
@@ -102,7 +145,7 @@ pub fn rank_d_part(w: &Tensor, d: usize) -> Result<Tensor> {
         return Err(Error::argument("d", d, format!("it must be from 1 to {}", rows.min(columns))));
     }
     let d = d as i64;
-    let (u, s, v) = w.detach().f_svd(false, true)?;
+    let (u, s, v) = w.detach().f_svd(false, true).torch()?;
     let vh = v.transpose(0, 1);
     Ok((u.narrow(1, 0, d) * s.narrow(0, 0, d)).matmul(&vh.narrow(0, 0, d).narrow(1, 0, d)))
 }

@@ -10,6 +10,7 @@ use tch::{Kind, Tensor};
 
 use super::linear::check_matrix;
 use crate::error::{Error, Result};
+use crate::tensors::values;
 
 /// Superposition of the rows `W_i` of a matrix `(N, d)`, with `Ŵ_i = W_i/‖W_i‖`.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +53,7 @@ pub fn superposition(w: &Tensor) -> Result<Superposition> {
         return Err(Error::argument("w", "not finite", "every entry must be a finite number"));
     }
     let n = rows as usize;
-    let gram = Vec::<f64>::try_from(w.matmul(&w.transpose(0, 1)).contiguous().view([-1]))?;
+    let gram = values(&w.matmul(&w.transpose(0, 1)))?;
     let squared: Vec<f64> = (0..n).map(|i| gram[i * n + i]).collect();
     let mut interference = Vec::with_capacity(n);
     for (i, &own) in squared.iter().enumerate() {

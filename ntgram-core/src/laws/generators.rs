@@ -3,34 +3,47 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Law, Matrix, check_vocab};
+use ntgram_engine::laws::{Law, check_prefix, prefix_tables};
+
 use crate::error::{Error, Result};
 use crate::rng::TorchRng;
+use crate::tensors::RandomTensor;
+use crate::torch::Torch;
 
-/// Most entries that a generated table may have: 2 GB of float32.
-const MAX_ENTRIES: usize = 1 << 30;
+/// What [`gen_d_law`] makes of its directions. The defaults are the original's, where it has them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DirectionsOptions {
+    /// Directions along the axes (the first columns of the identity), or else random ones.
+    pub axis_aligned: bool,
+    /// Coefficient `k` is multiplied by `feature_importance^k`.
+    pub feature_importance: f64,
+    /// All log-probabilities are multiplied by this: the smaller, the flatter the law.
+    pub flat_coef: f64,
+}
 
-/// Every token's next-token law is a geometric (or, with `alpha = 1`, uniform) one on a random set of tokens: table `i` has rows
-/// `b[perm]` with `b[k] ∝ alphas[i]^k` for `k < nb_tokens[i]`, else 0, and one `randperm(N)` for each context.
-///
-/// # Errors
-/// `alphas` and `nb_tokens` of different lengths or empty; a count of 0 or above `n_vocab`; an alpha that is negative, not
-/// finite, or makes a row vanish or overflow; a law too large to store.
-pub fn power_unif_law(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize, rng: &mut TorchRng) -> Result<Law> {
-    check_prefix(nb_tokens, n_vocab, 0)?;
-    if alphas.is_empty() || alphas.len() != nb_tokens.len() {
-        let expected = format!(
-            "it must have one value for each of the {} entries of `nb_tokens`, and at least one",
-            nb_tokens.len()
-        );
-        return Err(Error::argument("alphas", format!("of length {}", alphas.len()), expected));
+impl Default for DirectionsOptions {
+    /// Random directions, `feature_importance = 1`, `flat_coef = 0.1`.
+    fn default() -> Self {
+        Self { axis_aligned: false, feature_importance: 1.0, flat_coef: 0.1 }
     }
-    let bases = alphas.iter().zip(nb_tokens).map(|(alpha, count)| power_base(*alpha, *count, n_vocab));
-    let bases = bases.collect::<Result<Vec<_>>>()?;
-    Law::new(
-        n_vocab,
-        bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng)).collect(),
-    )
+}
+
+/// What [`almost_rank_d`] makes of its directions. The defaults are the original's, where it has them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AlmostRankOptions {
+    /// Right singular vectors along the axes, or else random ones.
+    pub axis_aligned: bool,
+    /// Singular value of the first `d` directions.
+    pub eig_high: f64,
+    /// Singular value of the others.
+    pub eig_low: f64,
+}
+
+impl Default for AlmostRankOptions {
+    /// Random directions, `eig_high = 1`, `eig_low = 0.1`.
+    fn default() -> Self {
+        Self { axis_aligned: false, eig_high: 1.0, eig_low: 0.1 }
+    }
 }
 
 /// Sparse contexts, then a last token whose law is peaked on the first `d` tokens: each row is
@@ -50,7 +63,7 @@ pub fn first_position_law(
     check_prefix(nb_tokens, n_vocab, 1)?;
     check_rank(d, n_vocab)?;
     let importance = powers("feature_importance", feature_importance, n_vocab)?;
-    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
     let mut scores = Vec::with_capacity(contexts * n_vocab);
     for _ in 0..contexts {
@@ -75,13 +88,13 @@ pub fn last_position_law(nb_tokens: &[usize], n_vocab: usize, k: f64, p: f64, rn
     if !(0.0..=1.0).contains(&p) {
         return Err(Error::argument("p", p, "it must be between 0 and 1"));
     }
-    let j = Tensor::f_arange(n_vocab as i64, (Kind::Float, tch::Device::Cpu))?;
-    let weights = ((j / n_vocab as f64) * -1.0 + 1.0).f_pow_tensor_scalar(k)?;
-    let weights = values(&(&weights / weights.f_sum(Kind::Float)?))?;
+    let j = Tensor::f_arange(n_vocab as i64, (Kind::Float, tch::Device::Cpu)).torch()?;
+    let weights = ((j / n_vocab as f64) * -1.0 + 1.0).f_pow_tensor_scalar(k).torch()?;
+    let weights = values(&(&weights / weights.f_sum(Kind::Float).torch()?))?;
     if weights.iter().any(|w| !w.is_finite()) {
         return Err(Error::argument("k", k, "the weights (1 - j/N)^k must be finite"));
     }
-    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
     let mut table = vec![((1.0 - p) / (n_vocab - 1) as f64) as f32; contexts * n_vocab];
     for row in table.chunks_exact_mut(n_vocab) {
@@ -92,9 +105,18 @@ pub fn last_position_law(nb_tokens: &[usize], n_vocab: usize, k: f64, p: f64, rn
 }
 
 /// Sparse contexts, then a last token whose log-law has rank `d` (plus one fixed direction, the bias): each row is
-/// `softmax(flat_coef · (W z + bias))`, `z = randn(d) · feature_importance^k`. `W` (`N × d`, returned beside the law)
+/// `softmax(flat_coef · (W z + bias))`, `z = randn(d) · feature_importance^k`. `W` (`(N, d)` float32, returned beside the law)
 /// is the first `d` columns of the identity (`axis_aligned`) or of `randn(N, N)`. The bias (`N`) is that of a new PyTorch linear
-/// layer, whose weight is drawn too. The original's defaults: `feature_importance = 1`, `flat_coef = 0.1`.
+/// layer, whose weight is drawn too. The original's order of arguments, with what it names last in `options`.
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let aligned = DirectionsOptions { axis_aligned: true, ..Default::default() };
+/// let (pi, w) = gen_d_law(&[10, 10], 10, 6, &aligned, &mut TorchRng::new(666))?;
+/// assert_eq!((pi.order(), w.size()), (3, vec![10, 6]));
+/// # Ok(()) }
+/// ```
 ///
 /// # Errors
 /// As [`first_position_law`], and a `flat_coef` that is not finite.
@@ -102,38 +124,35 @@ pub fn gen_d_law(
     nb_tokens: &[usize],
     n_vocab: usize,
     d: usize,
-    axis_aligned: bool,
-    feature_importance: f64,
-    flat_coef: f64,
+    options: &DirectionsOptions,
     rng: &mut TorchRng,
-) -> Result<(Law, Matrix)> {
+) -> Result<(Law, Tensor)> {
+    let &DirectionsOptions { axis_aligned, feature_importance, flat_coef } = options;
     check_prefix(nb_tokens, n_vocab, 1)?;
     check_rank(d, n_vocab)?;
     check_finite("flat_coef", flat_coef)?;
     let importance = powers("feature_importance", feature_importance, d)?;
-    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
 
     let bound = 1.0 / (d as f64).sqrt();
     rng.uniform_vec(n_vocab * d, -bound, bound); // the layer's own weight, replaced below
     let bias = Tensor::from_slice(&rng.uniform_vec(n_vocab, -bound, bound));
-    let square = if axis_aligned { identity(n_vocab) } else { rng.randn(n_vocab * n_vocab) };
-    let n = n_vocab as i64;
-    let w = Tensor::from_slice(&square).f_view([n, n])?.f_narrow(1, 0, d as i64)?; // (N, d)
+    let square = if axis_aligned { identity(n_vocab) } else { rng.randn_tensor(&[n_vocab, n_vocab])? };
+    let w = square.f_narrow(1, 0, d as i64).torch()?; // (N, d)
 
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
     let mut scores = Vec::with_capacity(contexts);
     for _ in 0..contexts {
         let z: Vec<f32> = rng.randn(d).iter().zip(&importance).map(|(z, g)| z * g).collect();
-        scores.push(Tensor::from_slice(&z).f_linear(&w, Some(&bias))? * flat_coef);
+        scores.push(Tensor::from_slice(&z).f_linear(&w, Some(&bias)).torch()? * flat_coef);
     }
-    tables.push(softmax_rows(&Tensor::f_stack(&scores, 0)?, n_vocab, "flat_coef", flat_coef)?);
-    let w = Matrix { values: values(&w)?, rows: n_vocab, cols: d };
-    Ok((Law::new(n_vocab, tables)?, w))
+    tables.push(softmax_rows(&Tensor::f_stack(&scores, 0).torch()?, n_vocab, "flat_coef", flat_coef)?);
+    Ok((Law::new(n_vocab, tables)?, w.f_contiguous().torch()?))
 }
 
 /// Sparse contexts, then a last token whose log-law is near rank `d`: row softmax of `U diag(eig) Vh`, where `U S Vh` is the
 /// decomposition of `randn(N^(n-1), N)` and `eig` is `eig_high` for the first `d` directions and `eig_low` after. `Vh` is
-/// the identity if `axis_aligned`. The original's defaults: `eig_high = 1`, `eig_low = 0.1`.
+/// the identity if `axis_aligned`. The original's order of arguments, with what it names last in `options`.
 ///
 /// # Errors
 /// As [`first_position_law`], no `nb_tokens`, and an `eig_high` or `eig_low` that is not finite.
@@ -141,11 +160,10 @@ pub fn almost_rank_d(
     nb_tokens: &[usize],
     n_vocab: usize,
     d: usize,
-    axis_aligned: bool,
-    eig_high: f64,
-    eig_low: f64,
+    options: &AlmostRankOptions,
     rng: &mut TorchRng,
 ) -> Result<Law> {
+    let &AlmostRankOptions { axis_aligned, eig_high, eig_low } = options;
     check_prefix(nb_tokens, n_vocab, 1)?;
     if nb_tokens.is_empty() {
         return Err(Error::argument("nb_tokens", "empty", "the last token must have a context"));
@@ -153,48 +171,16 @@ pub fn almost_rank_d(
     check_rank(d, n_vocab)?;
     check_finite("eig_high", eig_high)?;
     check_finite("eig_low", eig_low)?;
-    let mut tables = prefix_tables(nb_tokens, n_vocab, rng);
+    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
-    let (m, n) = (contexts as i64, n_vocab as i64);
-    let noise = Tensor::from_slice(&rng.randn(contexts * n_vocab)).f_view([m, n])?;
+    let noise = rng.randn_tensor(&[contexts, n_vocab])?;
     // The full decomposition's first N columns of U (M × M) are the thin one's.
-    let (u, _, v) = noise.f_svd(true, true)?;
+    let (u, _, v) = noise.f_svd(true, true).torch()?;
     let eig: Vec<f32> = (0..n_vocab).map(|k| (if k < d { eig_high } else { eig_low }) as f32).collect();
-    let vh = if axis_aligned { Tensor::from_slice(&identity(n_vocab)).f_view([n, n])? } else { v.f_tr()? };
-    let scores = (u * Tensor::from_slice(&eig)).f_matmul(&vh)?;
+    let vh = if axis_aligned { identity(n_vocab) } else { v.f_tr().torch()? };
+    let scores = (u * Tensor::from_slice(&eig)).f_matmul(&vh).torch()?;
     tables.push(softmax_rows(&scores, n_vocab, "eig_high", eig_high)?);
     Law::new(n_vocab, tables)
-}
-
-/// Uniform prefixes: table `i` is uniform on a random set of `nb_tokens[i]` tokens for each context.
-fn prefix_tables(nb_tokens: &[usize], n_vocab: usize, rng: &mut TorchRng) -> Vec<Vec<f32>> {
-    let rows = |(i, count): (usize, &usize)| {
-        let base: Vec<f32> = (0..n_vocab).map(|k| if k < *count { 1.0 / *count as f32 } else { 0.0 }).collect();
-        permuted_rows(&base, n_vocab.pow(i as u32), rng)
-    };
-    nb_tokens.iter().enumerate().map(rows).collect()
-}
-
-/// `contexts` rows (each `N`), each the base vector under its own `randperm(N)`.
-fn permuted_rows(base: &[f32], contexts: usize, rng: &mut TorchRng) -> Vec<f32> {
-    let mut table = Vec::with_capacity(contexts * base.len());
-    for _ in 0..contexts {
-        table.extend(rng.randperm(base.len() as u32).iter().map(|j| base[*j as usize]));
-    }
-    table
-}
-
-/// `alpha^k` for `k < count`, else 0, normalised (shape `N`).
-fn power_base(alpha: f64, count: usize, n_vocab: usize) -> Result<Vec<f32>> {
-    let expected = "it must not be negative, and its powers must have a finite sum above 0";
-    let powers: Vec<f32> = (0..n_vocab).map(|k| if k < count { alpha.powf(k as f64) as f32 } else { 0.0 }).collect();
-    let powers = Tensor::from_slice(&powers);
-    let base = values(&(&powers / powers.f_sum(Kind::Float)?))?;
-    let sum: f32 = base.iter().sum();
-    if alpha < 0.0 || sum.is_nan() || (sum - 1.0).abs() > 1e-3 {
-        return Err(Error::argument("alphas", alpha, expected));
-    }
-    Ok(base)
 }
 
 /// `base^k` for `k < len`, in float32.
@@ -208,7 +194,7 @@ fn powers(argument: &'static str, base: f64, len: usize) -> Result<Vec<f32>> {
 
 /// Row softmax of `scores` (`contexts × N` entries); `argument` is to blame if they are not finite.
 fn softmax_rows(scores: &Tensor, n_vocab: usize, argument: &'static str, value: f64) -> Result<Vec<f32>> {
-    let table = values(&scores.f_view([-1, n_vocab as i64])?.f_softmax(-1, Kind::Float)?)?;
+    let table = values(&scores.f_view([-1, n_vocab as i64]).torch()?.f_softmax(-1, Kind::Float).torch()?)?;
     if table.iter().any(|p| p.is_nan()) {
         return Err(Error::argument(argument, value, "the log-probabilities that it makes must be finite"));
     }
@@ -217,31 +203,12 @@ fn softmax_rows(scores: &Tensor, n_vocab: usize, argument: &'static str, value: 
 
 /// The entries of a float32 tensor, row-major.
 fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(Vec::<f32>::try_from(tensor.f_contiguous()?.f_view(-1)?)?)
+    Vec::<f32>::try_from(tensor.f_contiguous().torch()?.f_view(-1).torch()?).torch()
 }
 
 /// The `N × N` identity.
-fn identity(n_vocab: usize) -> Vec<f32> {
-    (0..n_vocab * n_vocab).map(|i| if i / n_vocab == i % n_vocab { 1.0 } else { 0.0 }).collect()
-}
-
-/// Checks the counts of a prefix and that its law, with `further` more tables, can be stored.
-fn check_prefix(nb_tokens: &[usize], n_vocab: usize, further: usize) -> Result<()> {
-    check_vocab(n_vocab)?;
-    if let Some(bad) = nb_tokens.iter().find(|count| **count == 0 || **count > n_vocab) {
-        return Err(Error::argument(
-            "nb_tokens",
-            bad,
-            format!("every count must be between 1 and `n_vocab`, {n_vocab}"),
-        ));
-    }
-    let order = nb_tokens.len() + further;
-    let entries = u32::try_from(order).ok().and_then(|order| n_vocab.checked_pow(order));
-    if entries.is_none_or(|entries| entries > MAX_ENTRIES) {
-        let value = format!("of length {}", nb_tokens.len());
-        return Err(Error::argument("nb_tokens", value, format!("{n_vocab}^{order} probabilities cannot be stored")));
-    }
-    Ok(())
+fn identity(n_vocab: usize) -> Tensor {
+    Tensor::eye(n_vocab as i64, (Kind::Float, tch::Device::Cpu))
 }
 
 fn check_rank(d: usize, n_vocab: usize) -> Result<()> {
@@ -262,20 +229,27 @@ fn check_finite(argument: &'static str, value: f64) -> Result<()> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::entropy;
+    use ntgram_engine::laws::{entropy, power_unif_law};
+
     use super::*;
+
+    fn directions(axis_aligned: bool, feature_importance: f64, flat_coef: f64) -> DirectionsOptions {
+        DirectionsOptions { axis_aligned, feature_importance, flat_coef }
+    }
+
+    fn rank(axis_aligned: bool, eig_high: f64, eig_low: f64) -> AlmostRankOptions {
+        AlmostRankOptions { axis_aligned, eig_high, eig_low }
+    }
 
     /// Every law of this file on one setting.
     fn all_laws(counts: &[usize], n: usize, d: usize, rng: &mut TorchRng) -> Vec<Law> {
-        let alphas = vec![0.8; counts.len()];
         vec![
-            power_unif_law(&alphas, counts, n, rng).unwrap(),
             first_position_law(counts, n, d, 0.9, rng).unwrap(),
             last_position_law(counts, n, 1.5, 0.7, rng).unwrap(),
-            gen_d_law(counts, n, d, true, 0.9, 0.1, rng).unwrap().0,
-            gen_d_law(counts, n, d, false, 1.0, 2.0, rng).unwrap().0,
-            almost_rank_d(counts, n, d, false, 1.0, 0.1, rng).unwrap(),
-            almost_rank_d(counts, n, d, true, 3.0, 0.0, rng).unwrap(),
+            gen_d_law(counts, n, d, &directions(true, 0.9, 0.1), rng).unwrap().0,
+            gen_d_law(counts, n, d, &directions(false, 1.0, 2.0), rng).unwrap().0,
+            almost_rank_d(counts, n, d, &rank(false, 1.0, 0.1), rng).unwrap(),
+            almost_rank_d(counts, n, d, &rank(true, 3.0, 0.0), rng).unwrap(),
         ]
     }
 
@@ -320,12 +294,13 @@ mod tests {
     #[test]
     fn directions_are_the_matrix_of_the_log_law() {
         // log-probabilities minus the bias lie in the span of W: with d = 1, differences of two rows are multiples of W
-        let (law, w) = gen_d_law(&[5], 5, 1, false, 1.0, 0.5, &mut TorchRng::new(4)).unwrap();
-        let logs: Vec<f32> = law.last_table().iter().map(|p| p.ln()).collect();
-        let difference: Vec<f32> = (0..5).map(|k| logs[k] - logs[5 + k]).collect();
-        let slope = (difference[1] - difference[0]) / (w.values[1] - w.values[0]);
+        let (law, w) = gen_d_law(&[5], 5, 1, &directions(false, 1.0, 0.5), &mut TorchRng::new(4)).unwrap();
+        let w = crate::tensors::values(&w).unwrap();
+        let logs: Vec<f64> = law.last_table().iter().map(|p| f64::from(p.ln())).collect();
+        let difference: Vec<f64> = (0..5).map(|k| logs[k] - logs[5 + k]).collect();
+        let slope = (difference[1] - difference[0]) / (w[1] - w[0]);
         for k in 1..5 {
-            let expected = slope * (w.values[k] - w.values[0]);
+            let expected = slope * (w[k] - w[0]);
             assert!((difference[k] - difference[0] - expected).abs() < 1e-4, "token {k}");
         }
     }
@@ -355,12 +330,12 @@ mod tests {
             ("p", last_position_law(&[3], 10, 0.0, f64::NAN, rng)),
             ("k", last_position_law(&[3], 10, f64::NAN, 0.5, rng)),
             ("k", last_position_law(&[3], 10, -100.0, 0.5, rng)),
-            ("d", gen_d_law(&[3], 10, 11, true, 1.0, 0.1, rng).map(|(law, _)| law)),
-            ("flat_coef", gen_d_law(&[3], 10, 5, true, 1.0, f64::NAN, rng).map(|(law, _)| law)),
-            ("flat_coef", gen_d_law(&[3], 10, 5, true, 1.0, 1e39, rng).map(|(law, _)| law)),
-            ("nb_tokens", almost_rank_d(&[], 10, 5, true, 1.0, 0.1, rng)),
-            ("eig_high", almost_rank_d(&[3], 10, 5, true, f64::INFINITY, 0.1, rng)),
-            ("eig_low", almost_rank_d(&[3], 10, 5, true, 1.0, f64::NAN, rng)),
+            ("d", gen_d_law(&[3], 10, 11, &directions(true, 1.0, 0.1), rng).map(|(law, _)| law)),
+            ("flat_coef", gen_d_law(&[3], 10, 5, &directions(true, 1.0, f64::NAN), rng).map(|(law, _)| law)),
+            ("flat_coef", gen_d_law(&[3], 10, 5, &directions(true, 1.0, 1e39), rng).map(|(law, _)| law)),
+            ("nb_tokens", almost_rank_d(&[], 10, 5, &rank(true, 1.0, 0.1), rng)),
+            ("eig_high", almost_rank_d(&[3], 10, 5, &rank(true, f64::INFINITY, 0.1), rng)),
+            ("eig_low", almost_rank_d(&[3], 10, 5, &rank(true, 1.0, f64::NAN), rng)),
         ];
         for (i, (name, result)) in cases.into_iter().enumerate() {
             match result {
@@ -375,6 +350,6 @@ mod tests {
     fn a_vocabulary_of_one_token_works() {
         let rng = &mut TorchRng::new(0);
         assert_eq!(power_unif_law(&[1.0, 0.5], &[1, 1], 1, rng).unwrap().last_table(), [1.0]);
-        assert_eq!(almost_rank_d(&[1, 1], 1, 1, false, 1.0, 0.1, rng).unwrap().last_table(), [1.0]);
+        assert_eq!(almost_rank_d(&[1, 1], 1, 1, &AlmostRankOptions::default(), rng).unwrap().last_table(), [1.0]);
     }
 }

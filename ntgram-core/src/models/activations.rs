@@ -3,7 +3,8 @@
 
 use tch::Tensor;
 
-use crate::error::{Error, Result};
+use crate::error::{Result, check_index};
+use crate::tensors::NamedTensors;
 
 /// Everything a [`Transformer`](super::Transformer) computes for tokens `(B, S)`.
 #[derive(Debug)]
@@ -37,13 +38,10 @@ impl LayerActivations {
     /// Output of one module, `(B, S, d)`.
     ///
     /// # Errors
-    /// `para` is not a module of this layer.
-    pub fn module_out(&self, para: usize) -> Result<Tensor> {
-        let modules = self.attn_out.size()[0];
-        if para as i64 >= modules {
-            return Err(Error::argument("para", para, format!("the layer has modules 0 to {}", modules - 1)));
-        }
-        Ok(self.attn_out.get(para as i64))
+    /// `module` is not a module of this layer.
+    pub fn module_out(&self, module: usize) -> Result<Tensor> {
+        check_index("module", module, self.attn_out.size()[0] as usize)?;
+        Ok(self.attn_out.get(module as i64))
     }
 }
 
@@ -53,53 +51,42 @@ impl Activations {
     /// # Errors
     /// `layer` is not a layer of the model.
     pub fn layer(&self, layer: usize) -> Result<&LayerActivations> {
-        self.layers.get(layer).ok_or_else(|| {
-            Error::argument(
-                "layer",
-                layer,
-                format!("the model has layers 0 to {}", self.layers.len().saturating_sub(1)),
-            )
-        })
+        check_index("layer", layer, self.layers.len())?;
+        Ok(&self.layers[layer])
     }
+}
 
-    /// The original's names, in the order it computes them; each is a valid argument of [`get`](Self::get).
-    pub fn keys(&self) -> Vec<String> {
-        let mut keys = vec!["res_0".to_owned(), "pos".to_owned()];
+/// By the original's names (`para_0_layer_0` is module 0 of layer 0), in the order it computes them.
+impl NamedTensors for Activations {
+    fn names(&self) -> Vec<String> {
+        let mut names = vec!["res_0".to_owned(), "pos".to_owned()];
         for (i, layer) in self.layers.iter().enumerate() {
-            keys.extend((0..layer.attn_out.size()[0]).map(|j| format!("para_{j}_layer_{i}")));
-            keys.extend([format!("res_after_attn_layer_{i}"), format!("mlp_{i}"), format!("res_after_mlp_layer_{i}")]);
+            names.extend((0..layer.attn_out.size()[0]).map(|j| format!("para_{j}_layer_{i}")));
+            names.extend([format!("res_after_attn_layer_{i}"), format!("mlp_{i}"), format!("res_after_mlp_layer_{i}")]);
         }
-        keys.push("logits".to_owned());
-        keys
+        names.push("logits".to_owned());
+        names
     }
 
-    /// A stored tensor by the original's name (`para_0_layer_0`, `res_after_mlp_layer_0`, …).
-    ///
-    /// # Errors
-    /// No such name; the message lists those there are.
-    pub fn get(&self, key: &str) -> Result<Tensor> {
-        let unknown =
-            || Error::argument("key", format!("{key:?}"), format!("it must be one of {}", self.keys().join(", ")));
-        let layer = |index: &str| index.parse().ok().and_then(|i: usize| self.layers.get(i)).ok_or_else(unknown);
-        let tensor = match key {
+    fn find(&self, name: &str) -> Option<Tensor> {
+        let layer = |index: &str| index.parse().ok().and_then(|i: usize| self.layers.get(i));
+        let tensor = match name {
             "res_0" => &self.res_0,
             "pos" => &self.pos,
             "logits" => &self.logits,
             _ => {
-                if let Some(i) = key.strip_prefix("res_after_attn_layer_") {
+                if let Some(i) = name.strip_prefix("res_after_attn_layer_") {
                     &layer(i)?.res_after_attn
-                } else if let Some(i) = key.strip_prefix("res_after_mlp_layer_") {
+                } else if let Some(i) = name.strip_prefix("res_after_mlp_layer_") {
                     &layer(i)?.res_after_mlp
-                } else if let Some(i) = key.strip_prefix("mlp_") {
+                } else if let Some(i) = name.strip_prefix("mlp_") {
                     &layer(i)?.mlp
-                } else if let Some((j, i)) = key.strip_prefix("para_").and_then(|rest| rest.split_once("_layer_")) {
-                    let j = j.parse().map_err(|_| unknown())?;
-                    return layer(i)?.module_out(j).map_err(|_| unknown());
                 } else {
-                    return Err(unknown());
+                    let (module, i) = name.strip_prefix("para_")?.split_once("_layer_")?;
+                    return layer(i)?.module_out(module.parse().ok()?).ok();
                 }
             }
         };
-        Ok(tensor.shallow_clone())
+        Some(tensor.shallow_clone())
     }
 }

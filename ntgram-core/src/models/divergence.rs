@@ -18,6 +18,7 @@ pub(crate) fn last_table(law: &Law) -> Tensor {
 ///
 /// # Errors
 /// `f` has another shape.
+#[doc(alias = "compute_div")]
 pub fn divergence(f: &Tensor, law: &Law) -> Result<f64> {
     let pi = last_table(law).to_kind(Kind::Double);
     if f.size() != pi.size() {

@@ -5,15 +5,17 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use ntgram_engine::laws::Law;
+use ntgram_engine::models::{ModelConfig, ParamSpec};
 use safetensors::{Dtype, SafeTensors, View};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Tensor;
 
-use super::config::ParamSpec;
+use super::model::State;
 use super::params::{Parameters, size};
 use crate::error::{Error, Result};
-use crate::laws::Law;
+use crate::files::write_whole;
 
 /// A float32 tensor as the safetensors crate wants it.
 struct Floats {
@@ -43,7 +45,8 @@ impl View for Floats {
 }
 
 /// Writes a model.
-pub(super) fn save(path: &Path, kind: &str, config: &impl Serialize, law: &Law, params: &Parameters) -> Result<()> {
+pub(super) fn save(path: &Path, kind: &str, config: &impl Serialize, state: &State) -> Result<()> {
+    let (law, params) = (&state.law, &state.params);
     let mut tensors: Vec<(String, Floats)> = Vec::new();
     let mut flat = params.to_flat();
     for spec in params.specs() {
@@ -58,7 +61,7 @@ pub(super) fn save(path: &Path, kind: &str, config: &impl Serialize, law: &Law, 
     let header = HashMap::from([("model".to_owned(), kind.to_owned()), ("config".to_owned(), config)]);
     let bytes = safetensors::serialize(tensors, Some(header))
         .map_err(|e| Error::io("write", path, std::io::Error::other(e.to_string())))?;
-    crate::error::write_whole(path, &bytes)
+    write_whole(path, &bytes)
 }
 
 /// A model file that was read.
@@ -78,7 +81,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFile> {
 }
 
 impl ModelFile {
-    pub(super) fn broken(&self, reason: String) -> Error {
+    fn broken(&self, reason: String) -> Error {
         Error::File { path: self.path.clone(), expected: "model file", reason }
     }
 
@@ -90,6 +93,13 @@ impl ModelFile {
         }
         let config = self.header.get("config").map_or("", String::as_str);
         serde_json::from_str(config).map_err(|e| self.broken(format!("its sizes cannot be read: {e}")))
+    }
+
+    /// The law and the parameters of a model of these sizes, which are checked first.
+    pub(super) fn state(&self, config: ModelConfig) -> Result<State> {
+        let law = self.law()?;
+        config.check(&law).map_err(|e| self.broken(e.to_string()))?;
+        Ok(State::new(law, self.parameters(config.parameters())?))
     }
 
     /// One tensor's shape and values.
@@ -104,7 +114,7 @@ impl ModelFile {
     }
 
     /// The law.
-    pub(super) fn law(&self) -> Result<Law> {
+    fn law(&self) -> Result<Law> {
         let (shape, first) = self.floats("pi.0")?;
         let mut tables = vec![first];
         while let Ok((_, table)) = self.floats(&format!("pi.{}", tables.len())) {
@@ -115,7 +125,7 @@ impl ModelFile {
     }
 
     /// The parameters of `specs`, with their shapes checked.
-    pub(super) fn parameters(&self, specs: Vec<ParamSpec>) -> Result<Parameters> {
+    fn parameters(&self, specs: Vec<ParamSpec>) -> Result<Parameters> {
         let mut tensors = Vec::with_capacity(specs.len());
         for spec in &specs {
             let (shape, values) = self.floats(&spec.name)?;

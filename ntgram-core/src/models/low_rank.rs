@@ -6,23 +6,21 @@
 
 use std::path::Path;
 
-use tch::{Device, Kind, Tensor, nn};
+use ntgram_engine::models::{LowRankConfig, LowRankWeights, ModelConfig};
+use tch::{Kind, Tensor, nn};
 
-use super::config::{Freeze, LowRankConfig};
+use super::model::{Model, State};
 use super::ops::unembed;
-use super::params::Parameters;
-use super::{check_law, check_tokens, file};
+use super::params::at;
+use super::{Law, check_tokens, file};
 use crate::error::Result;
-use crate::laws::Law;
 use crate::rng::TorchRng;
 
 /// `logits = W_E[context] W_Uᵀ`, less their mean; and the law the model is trained on. The original's `Low_rank`.
 #[derive(Debug, Clone)]
 pub struct LowRank {
     config: LowRankConfig,
-    law: Law,
-    params: Parameters,
-    freeze: Freeze,
+    state: State,
 }
 
 impl LowRank {
@@ -33,10 +31,8 @@ impl LowRank {
     /// A size of 0, another vocabulary than the law's, a window shorter than the law.
     pub fn new(d_model: usize, n_vocab: usize, context_window: usize, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
         let config = LowRankConfig { d_model, n_vocab, context_window, order: pi.order() };
-        config.check()?;
-        check_law(pi, n_vocab, context_window)?;
-        let params = Parameters::init(config.parameters(), rng);
-        Ok(Self { config, law: pi.clone(), params, freeze: Freeze::default() })
+        let state = State::init(ModelConfig::LowRank(&config), pi, rng)?;
+        Ok(Self { config, state })
     }
 
     /// Sizes.
@@ -44,48 +40,23 @@ impl LowRank {
         &self.config
     }
 
-    /// The law the model is trained on.
-    pub fn law(&self) -> &Law {
-        &self.law
+    /// Both weights by their names, as copies.
+    pub fn weights(&self) -> LowRankWeights<Tensor> {
+        self.weights_of(self.params().tensors()).map(|weight| weight.detach().copy())
     }
 
-    /// Named parameters.
-    pub fn params(&self) -> &Parameters {
-        &self.params
-    }
-
-    /// Named parameters, to change them.
-    pub fn params_mut(&mut self) -> &mut Parameters {
-        &mut self.params
-    }
-
-    /// Chooses what training leaves as it is (`freeze_e` and `freeze_u` only); replaces an earlier choice.
-    pub fn freeze(&mut self, freeze: Freeze) {
-        self.freeze = freeze;
-    }
-
-    /// What training leaves as it is.
-    pub fn frozen(&self) -> Freeze {
-        self.freeze
-    }
-
-    /// Moves the parameters to a device.
-    ///
-    /// # Errors
-    /// The device is not there.
-    pub fn to_device(mut self, device: Device) -> Result<Self> {
-        self.params.move_to(device)?;
-        Ok(self)
-    }
-
-    /// Context table `W_E (N^(n-1), d)`.
+    /// Context table `W_E (N^(n-1), d)`, a copy.
     pub fn w_e(&self) -> Tensor {
-        self.params.tensors()[0].shallow_clone()
+        self.weights().w_e
     }
 
-    /// Unembedding `W_U (N, d)`.
+    /// Unembedding `W_U (N, d)`, a copy.
     pub fn w_u(&self) -> Tensor {
-        self.params.tensors()[1].shallow_clone()
+        self.weights().w_u
+    }
+
+    fn weights_of(&self, params: &[Tensor]) -> LowRankWeights<Tensor> {
+        self.config.weights().map(|place| at(place, params))
     }
 
     /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
@@ -93,8 +64,8 @@ impl LowRank {
     /// # Errors
     /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window.
     pub fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
-        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params.device())?;
-        Ok(tch::no_grad(|| logits(&self.config, self.params.tensors(), &tokens)))
+        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params().device())?;
+        Ok(tch::no_grad(|| self.logits_of(self.params().tensors(), &tokens)))
     }
 
     /// For each row of the law's last table (contexts with the oldest token slowest), the row of the context table that
@@ -110,7 +81,7 @@ impl LowRank {
             index as i64
         };
         let index: Vec<i64> = (0..self.config.n_contexts()).map(reversed).collect();
-        Tensor::from_slice(&index).to_device(self.params.device())
+        Tensor::from_slice(&index).to_device(self.params().device())
     }
 
     /// Rows of the context table for sequences `(M, n)` or longer: the context of position `n-2`, `(M,)` int64.
@@ -118,7 +89,7 @@ impl LowRank {
     /// # Errors
     /// Tokens that [`forward`](Self::forward) would refuse.
     pub fn context_rows(&self, tokens: &Tensor) -> Result<Tensor> {
-        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params.device())?;
+        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params().device())?;
         let position = self.config.order.saturating_sub(2) as i64;
         Ok(context_index(&self.config, &tokens).select(1, position.min(tokens.size()[1] - 1)))
     }
@@ -129,9 +100,10 @@ impl LowRank {
     ///
     /// # Errors
     /// libtorch refuses.
-    pub fn compute_div(&self) -> Result<f64> {
+    #[doc(alias = "compute_div")]
+    pub fn divergence(&self) -> Result<f64> {
         let f = self.w_e().index_select(0, &self.contexts_in_law_order()).matmul(&self.w_u().transpose(0, 1));
-        super::divergence(&f, &self.law)
+        super::divergence(&f, self.law())
     }
 
     /// Writes sizes, law and parameters to a safetensors file.
@@ -139,7 +111,7 @@ impl LowRank {
     /// # Errors
     /// The file cannot be written; nothing is left at `path` then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        file::save(path.as_ref(), "LowRank", &self.config, &self.law, &self.params)
+        file::save(path.as_ref(), "LowRank", &self.config, &self.state)
     }
 
     /// Reads a file that [`save`](Self::save) wrote.
@@ -149,14 +121,28 @@ impl LowRank {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let file = file::open(path.as_ref())?;
         let config: LowRankConfig = file.config("LowRank")?;
-        let law = file.law()?;
-        let fits = config.check().and_then(|()| check_law(&law, config.n_vocab, config.context_window));
-        fits.map_err(|e| file.broken(e.to_string()))?;
-        if law.order() != config.order {
-            return Err(file.broken(format!("its law has order {}, its sizes say {}", law.order(), config.order)));
-        }
-        let params = file.parameters(config.parameters())?;
-        Ok(Self { config, law, params, freeze: Freeze::default() })
+        let state = file.state(ModelConfig::LowRank(&config))?;
+        Ok(Self { config, state })
+    }
+}
+
+impl Model for LowRank {
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    fn sizes(&self) -> ModelConfig<'_> {
+        ModelConfig::LowRank(&self.config)
+    }
+
+    fn logits_of(&self, params: &[Tensor], tokens: &Tensor) -> Tensor {
+        let LowRankWeights { w_e, w_u } = self.weights_of(params);
+        let rows = Tensor::embedding(&w_e, &context_index(&self.config, tokens), -1, false, false); // (B, S, d)
+        unembed(&rows, &w_u)
     }
 }
 
@@ -166,7 +152,7 @@ impl nn::Module for LowRank {
     /// # Panics
     /// On tokens that [`LowRank::forward`] would refuse.
     fn forward(&self, tokens: &Tensor) -> Tensor {
-        logits(&self.config, self.params.tensors(), tokens)
+        self.logits_of(self.params().tensors(), tokens)
     }
 }
 
@@ -185,10 +171,4 @@ fn context_index(config: &LowRankConfig, tokens: &Tensor) -> Tensor {
         }
     }
     index
-}
-
-/// The forward pass on `[W_E, W_U]`. `tokens (B, S)` int64, checked.
-pub(crate) fn logits(config: &LowRankConfig, params: &[Tensor], tokens: &Tensor) -> Tensor {
-    let rows = Tensor::embedding(&params[0], &context_index(config, tokens), -1, false, false); // (B, S, d)
-    unembed(&rows, &params[1])
 }

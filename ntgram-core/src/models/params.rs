@@ -1,11 +1,13 @@
 //! Named parameters of a model: their tensors in the order of the configuration's list, initial values drawn as
 //! PyTorch draws them, one flat view for optimisers and the fast engine.
 
+use ntgram_engine::models::{ParamSpec, Place, initial_values, n_values};
 use tch::{Device, Kind, Tensor};
 
-use super::config::{ParamKind, ParamSpec};
 use crate::error::{Error, Result};
 use crate::rng::TorchRng;
+use crate::tensors::NamedTensors;
+use crate::torch::Torch;
 
 /// The tensors of a model with their names. Tensors are plain leaves without gradients; training makes its own.
 #[derive(Debug)]
@@ -15,20 +17,21 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Draws each parameter from `U(-a, a)` with its own [`ParamSpec::init_bound`], one word of `rng` a value. The order
-    /// of draws is that of the list, but a module's `out_proj` comes before its `in_proj`, as in PyTorch.
+    /// The initial values that PyTorch draws from `rng`.
     pub(crate) fn init(specs: Vec<ParamSpec>, rng: &mut TorchRng) -> Self {
-        let mut order: Vec<usize> = (0..specs.len()).collect();
-        for (k, _) in specs.iter().enumerate().filter(|(_, spec)| spec.kind == ParamKind::OutProj) {
-            order.swap(k - 1, k);
-        }
-        let mut drawn: Vec<Option<Tensor>> = specs.iter().map(|_| None).collect();
-        for k in order {
-            let bound = specs[k].init_bound();
-            let values = rng.uniform_vec(specs[k].len(), -bound, bound);
-            drawn[k] = Some(Tensor::from_slice(&values).view(&size(&specs[k])[..]));
-        }
-        Self { specs, tensors: drawn.into_iter().flatten().collect() }
+        let values = initial_values(&specs, rng);
+        let tensors = Self::split(&specs, &values);
+        Self { specs, tensors }
+    }
+
+    /// A tensor for each parameter, from all values one after the other.
+    fn split(specs: &[ParamSpec], mut values: &[f32]) -> Vec<Tensor> {
+        let mut take = |spec: &ParamSpec| {
+            let (own, rest) = values.split_at(spec.len());
+            values = rest;
+            Tensor::from_slice(own).view(&size(spec)[..])
+        };
+        specs.iter().map(&mut take).collect()
     }
 
     /// Takes tensors that were read from a file, in the order of `specs`, already checked for shape.
@@ -49,18 +52,6 @@ impl Parameters {
     /// `(name, tensor)` pairs, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.specs.iter().map(|s| s.name.as_str()).zip(&self.tensors)
-    }
-
-    /// The tensor called `name`.
-    ///
-    /// # Errors
-    /// No parameter has that name; the message lists those there are.
-    pub fn get(&self, name: &str) -> Result<&Tensor> {
-        let found = self.iter().find(|(n, _)| *n == name).map(|(_, tensor)| tensor);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = self.specs.iter().map(|s| s.name.as_str()).collect();
-            Error::argument("name", format!("{name:?}"), format!("it must be one of {}", names.join(", ")))
-        })
     }
 
     /// Replaces the values of one parameter.
@@ -84,7 +75,7 @@ impl Parameters {
 
     /// All values one after the other, in order.
     pub fn to_flat(&self) -> Vec<f32> {
-        let mut flat = vec![0f32; self.specs.iter().map(ParamSpec::len).sum()];
+        let mut flat = vec![0f32; n_values(&self.specs)];
         let mut at = 0;
         for (spec, tensor) in self.specs.iter().zip(&self.tensors) {
             let end = at + spec.len();
@@ -97,24 +88,28 @@ impl Parameters {
     /// Replaces all values by `flat`, which has the layout of [`to_flat`](Self::to_flat).
     ///
     /// # Errors
-    /// Another length.
+    /// Another length, or values that are not finite.
     pub fn set_flat(&mut self, flat: &[f32]) -> Result<()> {
-        let total: usize = self.specs.iter().map(ParamSpec::len).sum();
+        let total = n_values(&self.specs);
         if flat.len() != total {
             return Err(Error::argument("flat", format!("{} values long", flat.len()), format!("it must be {total}")));
         }
-        let mut at = 0;
-        for (spec, tensor) in self.specs.iter().zip(&mut self.tensors) {
-            let end = at + spec.len();
-            *tensor = Tensor::from_slice(&flat[at..end]).view(&size(spec)[..]).to_device(tensor.device());
-            at = end;
+        if flat.iter().any(|x| !x.is_finite()) {
+            return Err(Error::argument("flat", "not finite", "every value must be a finite number"));
         }
+        self.put(flat);
         Ok(())
+    }
+
+    /// [`set_flat`](Self::set_flat) of what a training leaves, which may have diverged.
+    pub(crate) fn put(&mut self, flat: &[f32]) {
+        let device = self.device();
+        self.tensors = Self::split(&self.specs, flat).into_iter().map(|tensor| tensor.to_device(device)).collect();
     }
 
     pub(crate) fn move_to(&mut self, device: Device) -> Result<()> {
         for tensor in &mut self.tensors {
-            *tensor = tensor.f_to_device(device)?;
+            *tensor = tensor.f_to_device(device).torch()?;
         }
         Ok(())
     }
@@ -130,6 +125,21 @@ impl Clone for Parameters {
     fn clone(&self) -> Self {
         Self { specs: self.specs.clone(), tensors: self.tensors.iter().map(Tensor::copy).collect() }
     }
+}
+
+impl NamedTensors for Parameters {
+    fn names(&self) -> Vec<String> {
+        self.specs.iter().map(|spec| spec.name.clone()).collect()
+    }
+
+    fn find(&self, name: &str) -> Option<Tensor> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, tensor)| tensor.shallow_clone())
+    }
+}
+
+/// The weight at a place of a list of parameters: a view of its rows.
+pub(super) fn at(place: &Place, list: &[Tensor]) -> Tensor {
+    list[place.parameter].narrow(0, place.rows.start as i64, place.rows.len() as i64)
 }
 
 /// A parameter's shape as tch wants it.

@@ -16,24 +16,24 @@
 
 use std::path::Path;
 
-use tch::{Device, Tensor, nn};
+use ntgram_engine::models::{LinearWeights, ModelConfig, Place, TransformerConfig, TransformerWeights};
+use tch::{Tensor, nn};
 
 use super::activations::{Activations, LayerActivations};
-use super::config::{Freeze, TransformerConfig};
+use super::model::{Model, State};
 use super::ops::{attention_pattern, layer_norm, project_from_heads, project_to_heads, unembed};
-use super::params::Parameters;
-use super::{check_law, check_tokens, file};
+use super::params::at;
+use super::{Law, check_tokens, file};
 use crate::error::{Result, check_index};
-use crate::laws::Law;
 use crate::rng::TorchRng;
 
 /// A small Transformer with `H` attention modules side by side in each layer, and the law it is trained on.
 #[derive(Debug, Clone)]
 pub struct Transformer {
     config: TransformerConfig,
-    law: Law,
-    params: Parameters,
-    freeze: Freeze,
+    /// Where each weight is in the list of parameters.
+    places: TransformerWeights<Place>,
+    state: State,
 }
 
 impl Transformer {
@@ -45,7 +45,7 @@ impl Transformer {
     /// # fn main() -> Result<()> {
     /// let mut rng = TorchRng::new(666);
     /// let pi = power_unif_law(&[1.0, 1.0, 1.0], &[10, 10, 1], 10, &mut rng)?;
-    /// let config = TransformerConfig { d_model: 5, n_vocab: 10, parallel_heads: 20, ..Default::default() };
+    /// let config = TransformerConfig { d_model: 5, n_vocab: 10, n_modules: 20, ..Default::default() };
     /// let model = Transformer::new(&config, &pi, &mut rng)?;
     /// assert_eq!(model.w_u().size(), [10, 5]);
     /// # Ok(()) }
@@ -54,10 +54,12 @@ impl Transformer {
     /// # Errors
     /// Sizes that do not fit each other or the law, a window shorter than the law, skips that leave a circuit empty.
     pub fn new(config: &TransformerConfig, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
-        config.check()?;
-        check_law(pi, config.n_vocab, config.context_window)?;
-        let params = Parameters::init(config.parameters(), rng);
-        Ok(Self { config: config.clone(), law: pi.clone(), params, freeze: Freeze::default() })
+        let state = State::init(ModelConfig::Transformer(config), pi, rng)?;
+        Ok(Self::from_state(config.clone(), state))
+    }
+
+    fn from_state(config: TransformerConfig, state: State) -> Self {
+        Self { places: config.weights(), config, state }
     }
 
     /// Sizes and skips.
@@ -65,78 +67,57 @@ impl Transformer {
         &self.config
     }
 
-    /// The law the model is trained on.
-    pub fn law(&self) -> &Law {
-        &self.law
+    /// All weights by their names, as copies: `model.weights().layers[0].modules[2].w_q`.
+    pub fn weights(&self) -> TransformerWeights<Tensor> {
+        self.places.map(|place| self.copy(place))
     }
 
-    /// Named parameters.
-    pub fn params(&self) -> &Parameters {
-        &self.params
-    }
-
-    /// Named parameters, to change them.
-    pub fn params_mut(&mut self) -> &mut Parameters {
-        &mut self.params
-    }
-
-    /// Chooses what training leaves as it is; replaces an earlier choice.
-    pub fn freeze(&mut self, freeze: Freeze) {
-        self.freeze = freeze;
-    }
-
-    /// What training leaves as it is.
-    pub fn frozen(&self) -> Freeze {
-        self.freeze
-    }
-
-    /// Moves the parameters to a device.
-    ///
-    /// # Errors
-    /// The device is not there.
-    pub fn to_device(mut self, device: Device) -> Result<Self> {
-        self.params.move_to(device)?;
-        Ok(self)
-    }
-
-    /// Word embedding `W_E (N, d)`.
+    /// Word embedding `W_E (N, d)`, a copy.
     pub fn w_e(&self) -> Tensor {
-        self.params.tensors()[0].shallow_clone()
+        self.copy(&self.places.w_e)
     }
 
-    /// Positional embedding `P (T, d)`.
+    /// Positional embedding `P (T, d)`, a copy.
     pub fn w_pos(&self) -> Tensor {
-        self.params.tensors()[1].shallow_clone()
+        self.copy(&self.places.w_pos)
     }
 
-    /// Unembedding `W_U (N, d)`.
+    /// Unembedding `W_U (N, d)`, a copy.
     pub fn w_u(&self) -> Tensor {
-        self.params.tensors()[self.params.tensors().len() - 1].shallow_clone()
+        self.copy(&self.places.w_u)
     }
 
-    /// One module's `W_Q`, `W_K`, `W_V`, each `(d, d)` as `(out, in)`.
+    /// One module's `W_Q`, `W_K`, `W_V`, each `(d, d)` as `(out, in)`, copies.
     ///
     /// # Errors
     /// No such layer or module.
-    pub fn w_qkv(&self, layer: usize, para: usize) -> Result<[Tensor; 3]> {
-        let stacked = &self.params.tensors()[self.module_index(layer, para)?];
-        let d = self.config.d_model as i64;
-        Ok([0, d, 2 * d].map(|row| stacked.narrow(0, row, d)))
+    pub fn w_qkv(&self, layer: usize, module: usize) -> Result<[Tensor; 3]> {
+        self.check_module(layer, module)?;
+        let places = &self.places.layers[layer].modules[module];
+        Ok([&places.w_q, &places.w_k, &places.w_v].map(|place| self.copy(place)))
     }
 
-    /// One module's output projection `W_O (d, d)` as `(out, in)`.
+    /// One module's output projection `W_O (d, d)` as `(out, in)`, a copy.
     ///
     /// # Errors
     /// No such layer or module.
-    pub fn w_o(&self, layer: usize, para: usize) -> Result<Tensor> {
-        Ok(self.params.tensors()[self.module_index(layer, para)? + 1].shallow_clone())
+    pub fn w_o(&self, layer: usize, module: usize) -> Result<Tensor> {
+        self.check_module(layer, module)?;
+        Ok(self.copy(&self.places.layers[layer].modules[module].w_o))
     }
 
-    /// Place of a module's in-projection in the list of parameters; its out-projection follows.
-    fn module_index(&self, layer: usize, para: usize) -> Result<usize> {
+    fn copy(&self, place: &Place) -> Tensor {
+        at(place, self.params().tensors()).detach().copy()
+    }
+
+    fn check_module(&self, layer: usize, module: usize) -> Result<()> {
         check_index("layer", layer, self.config.n_layers)?;
-        check_index("para", para, self.config.parallel_heads)?;
-        Ok(2 + 2 * (layer * self.config.parallel_heads + para))
+        check_index("module", module, self.config.n_modules)
+    }
+
+    /// The forward pass on parameters given in the order of the list. `tokens (B, S)` int64, checked.
+    fn activations_of(&self, params: &[Tensor], tokens: &Tensor) -> Activations {
+        activations(&self.config, &self.places.map(|place| at(place, params)), tokens)
     }
 
     /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
@@ -152,8 +133,8 @@ impl Transformer {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn forward_with_activations(&self, tokens: &Tensor) -> Result<Activations> {
-        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params.device())?;
-        Ok(tch::no_grad(|| activations(&self.config, self.params.tensors(), &tokens)))
+        let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params().device())?;
+        Ok(tch::no_grad(|| self.activations_of(self.params().tensors(), &tokens)))
     }
 
     /// Writes sizes, law and parameters to a safetensors file.
@@ -161,7 +142,7 @@ impl Transformer {
     /// # Errors
     /// The file cannot be written; nothing is left at `path` then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        file::save(path.as_ref(), "Transformer", &self.config, &self.law, &self.params)
+        file::save(path.as_ref(), "Transformer", &self.config, &self.state)
     }
 
     /// Reads a file that [`save`](Self::save) wrote.
@@ -169,14 +150,28 @@ impl Transformer {
     /// # Errors
     /// The file cannot be read, is not such a file, or its tensors do not fit its sizes.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let file = file::open(path)?;
+        let file = file::open(path.as_ref())?;
         let config: TransformerConfig = file.config("Transformer")?;
-        config.check().map_err(|e| file.broken(e.to_string()))?;
-        let law = file.law()?;
-        check_law(&law, config.n_vocab, config.context_window).map_err(|e| file.broken(e.to_string()))?;
-        let params = file.parameters(config.parameters())?;
-        Ok(Self { config, law, params, freeze: Freeze::default() })
+        let state = file.state(ModelConfig::Transformer(&config))?;
+        Ok(Self::from_state(config, state))
+    }
+}
+
+impl Model for Transformer {
+    fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    fn sizes(&self) -> ModelConfig<'_> {
+        ModelConfig::Transformer(&self.config)
+    }
+
+    fn logits_of(&self, params: &[Tensor], tokens: &Tensor) -> Tensor {
+        self.activations_of(params, tokens).logits
     }
 }
 
@@ -186,49 +181,39 @@ impl nn::Module for Transformer {
     /// # Panics
     /// On tokens that [`Transformer::forward`] would refuse.
     fn forward(&self, tokens: &Tensor) -> Tensor {
-        activations(&self.config, self.params.tensors(), tokens).logits
+        self.logits_of(self.params().tensors(), tokens)
     }
 }
 
-/// The forward pass on parameters given in the order of the configuration's list. `tokens (B, S)` int64, checked.
-pub(crate) fn activations(config: &TransformerConfig, params: &[Tensor], tokens: &Tensor) -> Activations {
-    let (d, modules, heads) = (config.d_model as i64, config.parallel_heads, config.n_heads as i64);
-    let skips = &config.skips;
-    let (w_e, w_pos, w_u) = (&params[0], &params[1], &params[params.len() - 1]);
-    let mut mlp_params = params[2 + 2 * config.n_layers * modules..params.len() - 1].iter();
-
-    let pos = w_pos.narrow(0, 0, tokens.size()[1]); // (S, d)
-    let res_0 = Tensor::embedding(w_e, tokens, -1, false, false); // (B, S, d)
+/// The forward pass.
+fn activations(config: &TransformerConfig, weights: &TransformerWeights<Tensor>, tokens: &Tensor) -> Activations {
+    let (d, heads, skips) = (config.d_model as i64, config.n_heads as i64, &config.skips);
+    let pos = weights.w_pos.narrow(0, 0, tokens.size()[1]); // (S, d)
+    let res_0 = Tensor::embedding(&weights.w_e, tokens, -1, false, false); // (B, S, d)
     let mut res = res_0.shallow_clone();
     let mut layers = Vec::with_capacity(config.n_layers);
-    for layer in 0..config.n_layers {
-        let first = 2 + 2 * layer * modules;
-        let of_layer = &params[first..first + 2 * modules];
-        let w_in = Tensor::stack(&of_layer.iter().step_by(2).collect::<Vec<_>>(), 0); // (H, 3d, d)
-        let w_o = Tensor::stack(&of_layer.iter().skip(1).step_by(2).collect::<Vec<_>>(), 0); // (H, d, d)
+    for layer in &weights.layers {
+        let w_in = Tensor::stack(&layer.modules.iter().map(|module| &module.in_proj).collect::<Vec<_>>(), 0); // (H, 3d, d)
+        let w_o = Tensor::stack(&layer.modules.iter().map(|module| &module.w_o).collect::<Vec<_>>(), 0); // (H, d, d)
         let [w_q, w_k, w_v] = [0, d, 2 * d].map(|row| w_in.narrow(1, row, d)); // (H, d, d) each
 
         let h = layer_norm(&res);
-        let qk = kept_sum(&h, !skips.skip_emb_qk, &pos, !skips.skip_pos_qk);
-        let ov = kept_sum(&h, !skips.skip_emb_ov, &pos, !skips.skip_pos_ov);
-        let q = project_to_heads(&qk, &w_q, heads); // (H, m, B, S, e)
-        let k = project_to_heads(&qk, &w_k, heads);
-        let v = project_to_heads(&ov, &w_v, heads);
-        let pattern = attention_pattern(&q, &k); // (H, m, B, S, S)
-        let attn_out = project_from_heads(&pattern.matmul(&v), &w_o); // (H, B, S, d)
+        let qk_in = kept_sum(&h, !skips.emb_qk, &pos, !skips.pos_qk);
+        let ov_in = kept_sum(&h, !skips.emb_ov, &pos, !skips.pos_ov);
+        let q = project_to_heads(&qk_in, &w_q, heads); // (H, m, B, S, e)
+        let k = project_to_heads(&qk_in, &w_k, heads);
+        let v = project_to_heads(&ov_in, &w_v, heads);
+        let attention_pattern = attention_pattern(&q, &k); // (H, m, B, S, S)
+        let attn_out = project_from_heads(&attention_pattern.matmul(&v), &w_o); // (H, B, S, d)
         let attn = attn_out.sum_dim_intlist(0, false, None);
-        let res_after_attn = if skips.skip_res_connection { attn } else { attn + &res };
+        let res_after_attn = if skips.res_connection { attn } else { attn + &res };
 
-        let mlp = if config.has_mlp() {
-            mlp(&layer_norm(&res_after_attn), config.depth, &mut mlp_params)
-        } else {
-            res_after_attn.zeros_like()
-        };
+        let mlp = mlp(&res_after_attn, &layer.mlp);
         let res_after_mlp = &res_after_attn + &mlp;
         res = res_after_mlp.shallow_clone();
-        layers.push(LayerActivations { attention_pattern: pattern, attn_out, res_after_attn, mlp, res_after_mlp });
+        layers.push(LayerActivations { attention_pattern, attn_out, res_after_attn, mlp, res_after_mlp });
     }
-    let logits = unembed(&res, w_u);
+    let logits = unembed(&res, &weights.w_u);
     Activations { res_0, pos, layers, logits }
 }
 
@@ -241,13 +226,13 @@ fn kept_sum(h: &Tensor, emb: bool, pos: &Tensor, with_pos: bool) -> Tensor {
     }
 }
 
-/// `depth` times (linear with bias, exact GELU), then a linear map without bias.
-fn mlp<'a>(x: &Tensor, depth: usize, params: &mut impl Iterator<Item = &'a Tensor>) -> Tensor {
-    let mut next = || params.next().expect("one tensor for each entry of the configuration's list");
-    let mut x = x.shallow_clone();
-    for _ in 0..depth {
-        let (weight, bias) = (next(), next());
-        x = x.linear(weight, Some(bias)).gelu("none");
+/// On the normalised stream: (linear with bias, exact GELU) for all maps but the last, which has no bias; zeros where there are no maps.
+fn mlp(res: &Tensor, maps: &[LinearWeights<Tensor>]) -> Tensor {
+    if maps.is_empty() {
+        return res.zeros_like();
     }
-    x.linear(next(), None::<&Tensor>)
+    maps.iter().fold(layer_norm(res), |x, map| {
+        let x = x.linear(&map.weight, map.bias.as_ref());
+        if map.bias.is_some() { x.gelu("none") } else { x }
+    })
 }

@@ -59,7 +59,16 @@ mod tests {
 
     fn history(loss: Vec<f64>) -> History {
         let (accuracy, adam) = (vec![0.5; loss.len()], Adam { m: vec![], v: vec![], steps: 0 });
-        History { loss, accuracy, engine: Engine::Circuit, seconds: 2.0, adam, snapshots: vec![], stopped: false }
+        History {
+            loss,
+            accuracy,
+            engine: Engine::Circuit,
+            seed: 0,
+            seconds: 2.0,
+            adam,
+            snapshots: vec![],
+            stopped: false,
+        }
     }
 
     #[test]

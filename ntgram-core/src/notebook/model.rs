@@ -5,8 +5,9 @@ use tch::Tensor;
 use super::{Show, Shown};
 use crate::error::Result;
 use crate::listing::{self, CUT, Column, Kind, escape};
-use crate::models::{Freeze, LowRank, Parameters, Skips, Transformer, TransformerConfig};
+use crate::models::{Freeze, LowRank, Model, Parameters, Skips, Transformer, TransformerConfig};
 use crate::numbers::{Small, aligned, count};
+use crate::torch::Torch;
 
 /// Parameters listed before the list is cut in the middle.
 const SHOWN: usize = 30;
@@ -19,7 +20,7 @@ impl Show for Transformer {
             config.n_vocab,
             config.d_model,
             count(config.n_layers, "layer"),
-            count(config.parallel_heads, "attention module"),
+            count(config.n_modules, "attention module"),
             if config.n_heads > 1 { format!(" of {} heads", config.n_heads) } else { String::new() },
             mlp(config),
             config.context_window,
@@ -53,11 +54,11 @@ fn mlp(config: &TransformerConfig) -> String {
 
 fn skipped(skips: &Skips) -> String {
     let names = [
-        (skips.skip_res_connection, "skip_res_connection"),
-        (skips.skip_pos_qk, "skip_pos_qk"),
-        (skips.skip_emb_qk, "skip_emb_qk"),
-        (skips.skip_pos_ov, "skip_pos_ov"),
-        (skips.skip_emb_ov, "skip_emb_ov"),
+        (skips.res_connection, "without res_connection"),
+        (skips.pos_qk, "without pos_qk"),
+        (skips.emb_qk, "without emb_qk"),
+        (skips.pos_ov, "without pos_ov"),
+        (skips.emb_ov, "without emb_ov"),
     ];
     let set: String = names.iter().filter(|(set, _)| *set).map(|(_, name)| format!(", {name}")).collect();
     set
@@ -92,7 +93,7 @@ fn described(name: &str, heading: &str, params: &Parameters, freeze: &Freeze) ->
 
 /// Frobenius norm.
 fn norm(tensor: &Tensor) -> Result<f64> {
-    Ok(tensor.f_norm()?.f_double_value(&[])?)
+    tensor.f_norm().torch()?.f_double_value(&[]).torch()
 }
 
 #[cfg(test)]
@@ -105,13 +106,13 @@ mod tests {
     fn a_transformer_lists_its_parameters_with_norms_and_what_is_frozen() {
         let mut rng = TorchRng::new(1);
         let pi = last_position_law(&[7, 7], 7, 0.0, 0.9, &mut rng).unwrap();
-        let skips = Skips { skip_pos_ov: true, ..Default::default() };
+        let skips = Skips { pos_ov: true, ..Default::default() };
         let config = TransformerConfig { d_model: 4, n_vocab: 7, n_heads: 2, skips, ..Default::default() };
         let mut model = Transformer::new(&config, &pi, &mut rng).unwrap();
-        model.freeze(Freeze { freeze_u: true, ..Default::default() });
+        model.freeze(Freeze { u: true, ..Default::default() });
         model.params_mut().set("unemb.weight", &(Tensor::ones([7, 4], tch::kind::FLOAT_CPU) * 2)).unwrap();
         let text = model.shown().unwrap().text();
-        assert!(text.starts_with("Transformer: N = 7, d = 4, 1 layer, 1 attention module side by side of 2 heads, no MLP, window 3, skip_pos_ov\n"), "{text}");
+        assert!(text.starts_with("Transformer: N = 7, d = 4, 1 layer, 1 attention module side by side of 2 heads, no MLP, window 3, without pos_ov\n"), "{text}");
         let line =
             |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
         // 28 entries of 2
@@ -140,7 +141,7 @@ mod tests {
     fn a_long_list_is_cut_in_the_middle() {
         let mut rng = TorchRng::new(1);
         let pi = last_position_law(&[5, 5], 5, 0.0, 0.9, &mut rng).unwrap();
-        let config = TransformerConfig { d_model: 2, n_vocab: 5, parallel_heads: 40, ..Default::default() };
+        let config = TransformerConfig { d_model: 2, n_vocab: 5, n_modules: 40, ..Default::default() };
         let text = Transformer::new(&config, &pi, &mut rng).unwrap().shown().unwrap().text();
         assert!(text.contains(CUT) && text.contains("unemb.weight") && !text.contains("attn_seq.0.20."), "{text}");
     }

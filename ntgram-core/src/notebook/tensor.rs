@@ -6,6 +6,8 @@ use super::{Show, Shown};
 use crate::error::Result;
 use crate::listing::{self, CUT, Column, escape};
 use crate::numbers::{Small, aligned, short};
+use crate::tensors::is_plain;
+use crate::torch::Torch;
 
 /// Rows, columns and matrices shown before they are cut in the middle.
 const ROWS: usize = 20;
@@ -17,7 +19,7 @@ impl Show for Tensor {
         if !self.defined() {
             return Ok(Shown::plain("Tensor without values"));
         }
-        let kind = self.f_kind()?;
+        let kind = self.f_kind().torch()?;
         let shape = self.size();
         let mut heading = format!("Tensor {shape:?}, {kind:?}");
         if self.device() != Device::Cpu {
@@ -49,23 +51,7 @@ impl Show for Tensor {
 
 /// All values, row-major; `None` for complex and other kinds that are no plain numbers.
 fn values(tensor: &Tensor, kind: Kind) -> Result<Option<Vec<f64>>> {
-    if !matches!(
-        kind,
-        Kind::Uint8
-            | Kind::Int8
-            | Kind::Int16
-            | Kind::Int
-            | Kind::Int64
-            | Kind::Half
-            | Kind::Float
-            | Kind::Double
-            | Kind::Bool
-            | Kind::BFloat16
-    ) {
-        return Ok(None);
-    }
-    let flat = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_contiguous()?.f_view([-1])?;
-    Ok(Some(Vec::try_from(flat)?))
+    if is_plain(kind) { crate::tensors::values(tensor).map(Some) } else { Ok(None) }
 }
 
 fn statistics(values: &[f64]) -> String {

@@ -54,6 +54,13 @@ impl BarChart {
         self
     }
 
+    /// With the largest bar first, and no labels: their indices would mean nothing.
+    pub fn sorted(mut self) -> Self {
+        self.values.sort_by(|a, b| b.total_cmp(a));
+        self.labels.set(&vec![""; self.values.len()]);
+        self
+    }
+
     /// Colour of all bars.
     pub fn color(self, color: Color) -> Self {
         self.sign_colors(color, color)

@@ -250,7 +250,7 @@ impl<'a> Canvas<'a> {
 }
 
 fn refused(e: impl std::fmt::Display) -> Error {
-    Error::Figure(e.to_string())
+    Error::other(format!("figure: {e}"))
 }
 
 fn rgba((r, g, b): Rgb, opacity: f64) -> RGBAColor {

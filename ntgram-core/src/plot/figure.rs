@@ -7,7 +7,8 @@ use super::colors::WHITE;
 use super::font::Font;
 use super::panel::{Captions, Margins, Slot, text_height, write_lines};
 use super::{BarChart, Heatmap, LinePlot, Plane, png};
-use crate::error::{Error, Result, write_whole};
+use crate::error::{Error, Result};
+use crate::files::write_whole;
 
 /// One plot of a [`Figure`].
 #[derive(Clone, PartialEq)]

@@ -23,7 +23,7 @@ impl Font {
     pub(super) fn load() -> Result<Self> {
         FontRef::try_from_slice(include_bytes!("../../assets/DejaVuSans.ttf"))
             .map(Self)
-            .map_err(|e| Error::Figure(format!("the built-in font: {e}")))
+            .map_err(|e| Error::other(format!("figure: the built-in font: {e}")))
     }
 
     fn scale(&self, size: f64) -> PxScale {

@@ -16,7 +16,7 @@ pub(super) fn encode(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u
     let per_meter = (f64::from(96 * SCALE) / 0.0254).round() as u32;
     let unit = png::Unit::Meter;
     encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_meter, yppu: per_meter, unit }));
-    let refused = |e: png::EncodingError| Error::Figure(e.to_string());
+    let refused = |e: png::EncodingError| Error::other(format!("figure: {e}"));
     let mut writer = encoder.write_header().map_err(refused)?;
     writer.write_image_data(pixels).map_err(refused)?;
     writer.finish().map_err(refused)?;
@@ -40,7 +40,7 @@ pub(crate) fn stacked(pictures: &[Vec<u8>]) -> Result<Vec<u8>> {
 
 /// Pixels and size of a file that [`encode`] wrote.
 fn decode(file: &[u8]) -> Result<(Vec<u8>, (u32, u32))> {
-    let refused = |e: png::DecodingError| Error::Figure(e.to_string());
+    let refused = |e: png::DecodingError| Error::other(format!("figure: {e}"));
     let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().map_err(refused)?;
     let size = reader.info().size();
     let mut pixels = vec![0; 3 * size.0 as usize * size.1 as usize];

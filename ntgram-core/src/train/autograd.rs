@@ -1,11 +1,14 @@
 //! Training through tch's autograd: any model, any window, any device. The readable oracle for the fast engine.
 
+use ntgram_engine::engine::StepOutcome;
+use ntgram_engine::laws::entropy;
+use ntgram_engine::train::{Run, Task};
 use tch::{Device, Kind, Tensor};
 
 use super::loss::Scored;
-use super::{Adam, Step, TrainOptions};
+use super::{Adam, Engine};
 use crate::data::Data;
-use crate::models::ModelMut;
+use crate::models::Model;
 
 /// Adam's decays and the term added to the root of the second moment: PyTorch's defaults.
 const BETA_1: f64 = 0.9;
@@ -15,6 +18,7 @@ const EPS: f64 = 1e-8;
 /// A training in progress. All trained parameters are one flat leaf, split into named views for each forward pass: one
 /// gradient and one optimiser step for all.
 pub(super) struct Autograd<'a> {
+    model: &'a dyn Model,
     data: &'a Data,
     order: Vec<u32>,
     scored: Scored,
@@ -32,7 +36,8 @@ pub(super) struct Autograd<'a> {
 }
 
 impl<'a> Autograd<'a> {
-    pub(super) fn new(model: &ModelMut, data: &'a Data, entropy: f64, options: &TrainOptions) -> Self {
+    pub(super) fn new(model: &'a dyn Model, task: &Task<'a>) -> Self {
+        let (data, options) = (task.data(), task.options());
         let device = model.params().device();
         let freeze = model.frozen();
         let (mut frozen, mut shapes, mut trained, mut sizes) = (vec![], vec![], vec![], vec![]);
@@ -60,10 +65,11 @@ impl<'a> Autograd<'a> {
         let leaf = Tensor::cat(&trained, 0).set_requires_grad(true);
         let flat = |values: &[f32]| Tensor::from_slice(values).to_device(device);
         Self {
+            model,
             data,
             order: data.shuffle(options.seed),
-            scored: Scored::new(model.law(), data, options.next_token, device),
-            entropy,
+            scored: Scored::new(model.law(), data, options.loss, device),
+            entropy: entropy(model.law()),
             lr: options.lr,
             device,
             frozen,
@@ -107,40 +113,17 @@ impl<'a> Autograd<'a> {
     }
 
     /// Loss (nats, entropy taken off), accuracy and gradient of the trained parameters on batch `k`.
-    pub(super) fn loss_and_gradient(&self, model: &ModelMut, k: usize) -> (Step, Tensor) {
+    pub(super) fn loss_and_gradient(&self, k: usize) -> (StepOutcome, Tensor) {
         let tokens = self.batch(k);
-        let logits = model.logits(&self.params(), &tokens);
+        let logits = self.model.logits_of(&self.params(), &tokens);
         let (loss, accuracy) = self.scored.loss_and_accuracy(&logits, &tokens);
         // a loss that no trained parameter enters (a positional embedding that is skipped) has no graph to walk
         let gradient = match loss.requires_grad() {
             true => Tensor::run_backward(&[&loss], &[&self.leaf], false, false).remove(0),
             false => self.leaf.zeros_like(),
         };
-        let step = Step { loss: loss.double_value(&[]) - self.entropy, accuracy: accuracy.double_value(&[]) };
-        (step, gradient)
-    }
-
-    /// One optimiser step on batch `k` (Adam as PyTorch computes it).
-    pub(super) fn step(&mut self, model: &ModelMut, k: usize) -> Step {
-        let (step, gradient) = self.loss_and_gradient(model, k);
-        let t = (self.steps_before + k as u64 + 1) as i32;
-        let (bias_1, bias_2) = (1.0 - BETA_1.powi(t), 1.0 - BETA_2.powi(t));
-        tch::no_grad(|| {
-            self.m *= BETA_1;
-            self.m += &gradient * (1.0 - BETA_1);
-            self.v *= BETA_2;
-            self.v += gradient.square() * (1.0 - BETA_2);
-            let denominator = self.v.sqrt() / bias_2.sqrt() + EPS;
-            self.leaf -= &self.m / denominator * (self.lr / bias_1);
-        });
-        step
-    }
-
-    /// All parameters as they are now, one after the other, in the model's order.
-    pub(super) fn flat(&self, model: &ModelMut) -> Vec<f32> {
-        let mut flat = model.params().to_flat();
-        self.spread(&self.leaf, &mut flat);
-        flat
+        let outcome = StepOutcome { loss: loss.double_value(&[]) - self.entropy, accuracy: accuracy.double_value(&[]) };
+        (outcome, gradient)
     }
 
     /// Copies one value for each trained one to its place among all values.
@@ -157,14 +140,40 @@ impl<'a> Autograd<'a> {
             at += len;
         }
     }
+}
 
-    /// Puts the trained values into the model; returns the optimiser's state after that many steps.
-    pub(super) fn finish(self, model: &mut ModelMut, steps: usize) -> Adam {
-        let flat = self.flat(model);
-        let (mut m, mut v) = (vec![0.0; flat.len()], vec![0.0; flat.len()]);
+impl Run for Autograd<'_> {
+    fn engine(&self) -> Engine {
+        Engine::Autograd
+    }
+
+    /// One optimiser step on batch `k` (Adam as PyTorch computes it).
+    fn step(&mut self, k: usize) -> StepOutcome {
+        let (outcome, gradient) = self.loss_and_gradient(k);
+        let t = (self.steps_before + k as u64 + 1) as i32;
+        let (bias_1, bias_2) = (1.0 - BETA_1.powi(t), 1.0 - BETA_2.powi(t));
+        tch::no_grad(|| {
+            self.m *= BETA_1;
+            self.m += &gradient * (1.0 - BETA_1);
+            self.v *= BETA_2;
+            self.v += gradient.square() * (1.0 - BETA_2);
+            let denominator = self.v.sqrt() / bias_2.sqrt() + EPS;
+            self.leaf -= &self.m / denominator * (self.lr / bias_1);
+        });
+        outcome
+    }
+
+    fn values(&self) -> Vec<f32> {
+        let mut values = self.model.params().to_flat();
+        self.spread(&self.leaf, &mut values);
+        values
+    }
+
+    fn finish(self: Box<Self>, steps: usize) -> (Vec<f32>, Adam) {
+        let values = self.values();
+        let (mut m, mut v) = (vec![0.0; values.len()], vec![0.0; values.len()]);
         self.spread(&self.m, &mut m);
         self.spread(&self.v, &mut v);
-        model.params_mut().set_flat(&flat).expect("the model's own length");
-        Adam { m, v, steps: self.steps_before + steps as u64 }
+        (values, Adam { m, v, steps: self.steps_before + steps as u64 })
     }
 }

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::Loss;
 use crate::data::Data;
 use crate::models::last_table;
 
@@ -16,7 +17,7 @@ pub(super) struct Scored {
 }
 
 impl Scored {
-    pub(super) fn new(law: &crate::laws::Law, data: &Data, next_token: bool, device: tch::Device) -> Self {
+    pub(super) fn new(law: &crate::laws::Law, data: &Data, loss: Loss, device: tch::Device) -> Self {
         let order = law.order() as i64;
         let first = (order - 2).max(0);
         Self {
@@ -24,7 +25,7 @@ impl Scored {
             count: data.context_window() as i64 - 1 - first,
             order,
             n_vocab: law.n_vocab() as i64,
-            table: (!next_token).then(|| last_table(law).to_device(device)),
+            table: (loss == Loss::FullDivergence).then(|| last_table(law).to_device(device)),
         }
     }
 

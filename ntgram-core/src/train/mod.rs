@@ -1,98 +1,22 @@
-//! Training: one call, two engines behind it, one [`History`].
+//! Training of models: one call, two engines behind it, one [`History`]. Options, history and the loop are `ntgram-engine`'s
+//! ([`ntgram_engine::train`]) and re-exported here; this module adds the models, and autograd.
 
 mod autograd;
-mod history;
 mod loss;
-mod lot;
-mod progress;
-mod snapshot;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::sync::atomic::AtomicUsize;
 
-pub use crate::engine::AdamState as Adam;
-pub use history::History;
-pub use lot::{Training, train_all};
-pub use snapshot::{Snapshot, Snapshots};
+pub use ntgram_engine::train::{Adam, Engine, History, Loss, Snapshot, Snapshots, TrainOptions};
 
 use autograd::Autograd;
+use ntgram_engine::train::{Run, Task, Watch, drive, side_by_side};
 
-use crate::data::{Data, shuffle_seed};
-use crate::engine::{self, Problem, Trainer};
-use crate::error::{Error, Result};
+use crate::data::Data;
+use crate::error::Result;
 use crate::interrupt::{interrupted, listen};
-use crate::laws::entropy;
-use crate::models::ModelMut;
-use progress::Progress;
-use snapshot::Taker;
-
-/// What computes the steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Engine {
-    /// tch's autograd: any model, any device.
-    Autograd,
-    /// Hand-derived gradients in circuit space (`src/engine`): trigrams with a window of 3 on the CPU, many times
-    /// faster; the same numbers up to rounding.
-    Circuit,
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Engine::Autograd => "autograd",
-            Engine::Circuit => "circuit engine",
-        })
-    }
-}
-
-/// How to train. The defaults are the original's: `lr = 1e-3`, next token, seed 0.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TrainOptions {
-    /// Adam's learning rate.
-    pub lr: f64,
-    /// `true`: cross-entropy with the next token. `false`: the full divergence from the law's row.
-    pub next_token: bool,
-    /// Seed of the shuffle: batches come in the order PyTorch's `DataLoader` gives after `manual_seed(seed)`.
-    pub seed: u64,
-    /// `None`: the fastest engine that can do it. `Some`: this one.
-    pub engine: Option<Engine>,
-    /// Threads of the circuit engine; `None`: as many as there are cores. The result does not depend on it.
-    pub threads: Option<usize>,
-    /// Go on with the optimiser's state of an earlier [`History`]; `None`: start afresh, as the original does.
-    pub adam: Option<Adam>,
-    /// Stop after this many batches; `None`: visit them all.
-    pub max_batches: Option<usize>,
-    /// Keep parameters as they are on the way, in [`History::snapshots`]; `None`: keep none.
-    pub snapshots: Option<Snapshots>,
-    /// Print progress lines and the speed at the end.
-    pub progress: bool,
-}
-
-impl Default for TrainOptions {
-    fn default() -> Self {
-        Self {
-            lr: 1e-3,
-            next_token: true,
-            seed: 0,
-            engine: None,
-            threads: None,
-            adam: None,
-            max_batches: None,
-            snapshots: None,
-            progress: true,
-        }
-    }
-}
-
-/// Loss (less the law's entropy, nats) and accuracy of one batch, before its step.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    loss: f64,
-    accuracy: f64,
-}
+use crate::models::Model;
 
 /// Trains a model on every batch of `data` once, one Adam step a batch (β = 0.9 and 0.999, ε = 1e-8, no decay), in the order
 /// that PyTorch's `DataLoader(shuffle=True)` gives after `manual_seed(options.seed)`.
@@ -106,7 +30,7 @@ struct Step {
 /// let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
 /// let mut model = LowRank::new(5, 10, 3, &pi, &mut rng)?;
 /// let data = generate_data(512, 20, &pi, 3, &mut rng)?;
-/// let history = train(&mut model, &data, &TrainOptions { progress: false, ..Default::default() })?;
+/// let history = train(&mut model, &data, &TrainOptions::default().quiet())?;
 /// assert_eq!(history.loss.len(), 20);
 /// assert!(history.loss[19] < history.loss[0]);
 /// # Ok(()) }
@@ -117,197 +41,115 @@ struct Step {
 /// one step, so that no history is empty.
 ///
 /// # Errors
-/// Options or data that do not fit the model (nothing is done then); [`Error::Diverged`] when a loss is no longer a finite
-/// number: the model keeps the last weights, the error the history so far.
-pub fn train<'a>(model: impl Into<ModelMut<'a>>, data: &Data, options: &TrainOptions) -> Result<History> {
-    let history = train_model(model.into(), data, options, None)?;
+/// Options or data that do not fit the model, such as data of another law (nothing is done then);
+/// [`Error::Diverged`](crate::Error::Diverged) when a loss is no longer a finite number: the model keeps the last weights, the error the
+/// losses so far.
+pub fn train(model: &mut dyn Model, data: &Data, options: &TrainOptions) -> Result<History> {
+    let history = train_model(model, data, options, None)?;
     if history.stopped {
-        println!("stopped at step {} of {}", history.loss.len(), steps(data, options));
+        let steps = options.max_batches.unwrap_or(usize::MAX).min(data.num_batch());
+        println!("stopped at step {} of {steps}", history.loss.len());
     }
     Ok(history)
 }
 
-/// How many batches will be visited.
-fn steps(data: &Data, options: &TrainOptions) -> usize {
-    options.max_batches.unwrap_or(usize::MAX).min(data.num_batch())
+/// One training of a lot: what [`train`] takes.
+#[derive(Debug)]
+pub struct Training<'a> {
+    /// The model to train.
+    pub model: &'a mut dyn Model,
+    /// Its data.
+    pub data: &'a Data,
+    /// Its options. Each training runs on one thread; the lot has one progress line, shown if the first training asks for it.
+    pub options: TrainOptions,
 }
 
-/// One training; `lot` counts the steps of several.
+impl<'a> Training<'a> {
+    /// A training of either model.
+    pub fn new(model: &'a mut dyn Model, data: &'a Data, options: TrainOptions) -> Self {
+        Self { model, data, options }
+    }
+}
+
+/// Trains all models on the same data with the same options, side by side ([`train_lot`]): the notebook's loops over repetitions and
+/// configurations, in one call.
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut TorchRng::new(1))?;
+/// let data = generate_data(256, 20, &pi, 3, &mut TorchRng::new(2))?;
+/// let mut models = (0..4).map(|k| LowRank::new(2 + k, 10, 3, &pi, &mut TorchRng::new(3))).collect::<Result<Vec<_>>>()?;
+/// let histories = train_all(&mut models, &data, &TrainOptions::default().quiet())?;
+/// assert_eq!(histories.len(), 4);
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// As [`train_lot`].
+pub fn train_all<M: Model>(models: &mut [M], data: &Data, options: &TrainOptions) -> Result<Vec<History>> {
+    train_lot(models.iter_mut().map(|model| Training::new(model, data, options.clone())).collect())
+}
+
+/// Trains all models, each on its own thread as cores come free, and returns their histories in the order given. Each result is
+/// the one that [`train`] gives alone, whatever the threads' timing: nothing is shared.
+///
+/// The notebook's stop button ends those that run after their current step and gives each of the others one step; a line says how
+/// many were stopped and where (`stopped` of each history).
+///
+/// # Errors
+/// Any training that [`train`] would refuse: nothing is done then. If a loss diverges, the error of the first such training; all others
+/// are run to their end, and their models are trained.
+pub fn train_lot(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
+    let mut total = 0;
+    for Training { model, data, options } in &trainings {
+        let task = task(*model, data, options)?;
+        task.engine(only_autograd(*model))?;
+        total += task.steps();
+    }
+    let shown = trainings.first().is_some_and(|training| training.options.progress);
+    let jobs = trainings.into_iter().map(|Training { model, data, options }| {
+        move |steps: &AtomicUsize| {
+            let options = TrainOptions { threads: Some(1), progress: false, ..options };
+            train_model(model, data, &options, Some(steps))
+        }
+    });
+    let results = side_by_side(jobs.collect(), total, shown);
+    let stopped = results.iter().flatten().filter(|history| history.stopped).map(|history| history.loss.len());
+    if let (Some(first), Some(last)) = (stopped.clone().min(), stopped.clone().max()) {
+        println!("stopped {} of {} trainings, at steps {first} to {last}", stopped.count(), results.len());
+    }
+    results.into_iter().collect()
+}
+
+/// What is trained on what, checked.
+fn task<'a>(model: &'a dyn Model, data: &'a Data, options: &'a TrainOptions) -> Result<Task<'a>> {
+    Task::new(model.sizes(), model.frozen(), model.law(), data, options)
+}
+
+/// Why the model itself leaves no choice but autograd.
+fn only_autograd(model: &dyn Model) -> Option<String> {
+    let device = model.params().device();
+    (device != tch::Device::Cpu).then(|| format!("the model is on {device:?}, and it trains on the CPU"))
+}
+
+/// One training; `steps` counts those of several.
 fn train_model(
-    mut model: ModelMut<'_>,
+    model: &mut dyn Model,
     data: &Data,
     options: &TrainOptions,
-    lot: Option<&AtomicUsize>,
+    steps: Option<&AtomicUsize>,
 ) -> Result<History> {
     listen(); // before the preparation, which may take a second
-    check(&model, data, options)?;
-    let engine = choose(&model, data, options)?;
-    let steps = steps(data, options);
-    let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-    let mut progress = Progress::new(options.progress, steps, lot);
-    let mut run = Run::new(engine, &model, data, options)?;
-    let mut snapshots = Taker::new(options.snapshots.as_ref(), model.params());
-    let mut stopped = false;
-    for k in 0..steps {
-        snapshots.before_step(k, || run.flat(&model));
-        let step = run.step(&model, k);
-        loss.push(step.loss);
-        accuracy.push(step.accuracy);
-        progress.tick(k + 1, step.loss);
-        if !step.loss.is_finite() {
-            break;
-        }
-        stopped = k + 1 < steps && interrupted();
-        if stopped {
-            break;
-        }
-    }
-    let snapshots = snapshots.finish(loss.len(), || run.flat(&model));
-    let adam = run.finish(&mut model, loss.len())?;
-    let seconds = progress.finish(loss.len(), engine);
-    let history = History { loss, accuracy, engine, seconds, adam, snapshots, stopped };
-    match history.loss.last() {
-        Some(last) if !last.is_finite() => {
-            let parameter = largest_parameter(&model);
-            Err(Error::Diverged { step: history.loss.len() - 1, parameter, history: Box::new(history) })
-        }
-        _ => Ok(history),
-    }
-}
-
-/// A training in progress, by either engine.
-enum Run<'a> {
-    Autograd(Box<Autograd<'a>>),
-    Circuit(Box<Trainer>),
-}
-
-impl<'a> Run<'a> {
-    fn new(engine: Engine, model: &ModelMut, data: &'a Data, options: &TrainOptions) -> Result<Self> {
-        let entropy = entropy(model.law());
-        Ok(match engine {
-            Engine::Autograd => Run::Autograd(Box::new(Autograd::new(model, data, entropy, options))),
-            Engine::Circuit => {
-                let problem = Problem {
-                    model: engine_model(model),
-                    freeze: model.frozen(),
-                    law: model.law().last_table(),
-                    entropy,
-                    tokens: data.tokens(),
-                    shuffle: Some(shuffle_seed(options.seed)),
-                    batch_size: data.batch_size(),
-                    next_token: options.next_token,
-                    lr: options.lr,
-                    threads: options
-                        .threads
-                        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-                };
-                Run::Circuit(Box::new(Trainer::new(&problem, model.params().to_flat(), options.adam.as_ref())?))
-            }
-        })
-    }
-
-    fn step(&mut self, model: &ModelMut, k: usize) -> Step {
-        match self {
-            Run::Autograd(run) => run.step(model, k),
-            Run::Circuit(run) => {
-                let outcome = run.step().expect("as many steps as batches");
-                Step { loss: outcome.loss, accuracy: outcome.accuracy }
-            }
-        }
-    }
-
-    /// All parameters as they are now, one after the other, in order.
-    fn flat(&self, model: &ModelMut) -> Vec<f32> {
-        match self {
-            Run::Autograd(run) => run.flat(model),
-            Run::Circuit(run) => run.params(),
-        }
-    }
-
-    /// Puts the trained values into the model; returns the optimiser's state.
-    fn finish(self, model: &mut ModelMut, steps: usize) -> Result<Adam> {
-        match self {
-            Run::Autograd(run) => Ok(run.finish(model, steps)),
-            Run::Circuit(run) => {
-                let (params, adam) = run.finish();
-                model.params_mut().set_flat(&params)?;
-                Ok(adam)
-            }
-        }
-    }
-}
-
-/// The model's sizes as the circuit engine takes them.
-fn engine_model<'a>(model: &'a ModelMut) -> engine::Model<'a> {
-    match model {
-        ModelMut::Transformer(model) => engine::Model::Transformer(model.config()),
-        ModelMut::LowRank(model) => engine::Model::LowRank(model.config()),
-    }
-}
-
-/// The engine asked for, if it can do it; otherwise the fastest that can.
-fn choose(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<Engine> {
-    let on_cpu = model.params().device() == tch::Device::Cpu;
-    let circuit = on_cpu && engine::supports(engine_model(model), data.context_window(), model.law().order());
-    match options.engine {
-        Some(Engine::Circuit) if !circuit => {
-            let expected = "it trains trigrams with a context window of 3 on the CPU: use `None` or `Engine::Autograd`";
-            Err(Error::argument("engine", "Circuit", expected))
-        }
-        Some(engine) => Ok(engine),
-        None if circuit => Ok(Engine::Circuit),
-        None => Ok(Engine::Autograd),
-    }
-}
-
-/// Refuses what cannot be trained.
-fn check(model: &ModelMut, data: &Data, options: &TrainOptions) -> Result<()> {
-    if !(options.lr.is_finite() && options.lr > 0.0) {
-        return Err(Error::argument("lr", options.lr, "it must be a positive number, such as 1e-3"));
-    }
-    if data.n_vocab() > model.n_vocab() {
-        let expected = format!("the model's vocabulary has {} tokens", model.n_vocab());
-        return Err(Error::argument("data", format!("over {} tokens", data.n_vocab()), expected));
-    }
-    let (window, order) = (data.context_window(), model.law().order().max(2));
-    if window > model.context_window() || window < order {
-        let expected = format!("the model takes {order} to {}", model.context_window());
-        return Err(Error::argument("data", format!("of sequences of {window} tokens"), expected));
-    }
-    if options.threads == Some(0) {
-        return Err(Error::argument("threads", 0, "it must be at least 1, or `None` for all cores"));
-    }
-    if options.max_batches == Some(0) {
-        return Err(Error::argument("max_batches", 0, "it must be at least 1, or `None` for all"));
-    }
-    if let Some(snapshots) = &options.snapshots {
-        snapshots.check(model.params())?;
-    }
-    let freeze = model.frozen();
-    let specs = model.params().specs();
-    if specs.iter().all(|spec| spec.is_frozen(&freeze)) {
-        return Err(Error::argument(
-            "freeze",
-            format!("{freeze:?}"),
-            "at least one group of parameters must be trained",
-        ));
-    }
-    let size: usize = specs.iter().map(|spec| spec.len()).sum();
-    match &options.adam {
-        Some(adam) if adam.m.len() != size || adam.v.len() != size => {
-            let expected = format!("the model has {size} values: use a history of the same model");
-            Err(Error::argument("adam", format!("a state of {} values", adam.m.len()), expected))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The parameter that left the finite numbers, or the one with the largest value.
-fn largest_parameter(model: &ModelMut) -> String {
-    let size = |tensor: &tch::Tensor| {
-        let largest = tensor.abs().max().double_value(&[]);
-        if largest.is_nan() { f64::INFINITY } else { largest }
+    let mut values = vec![];
+    let trained = {
+        let task = task(model, data, options)?;
+        let run: Box<dyn Run + '_> = match task.engine(only_autograd(model))? {
+            Engine::Circuit => Box::new(task.circuit_trainer(model.params().to_flat())?),
+            _ => Box::new(Autograd::new(model, &task)),
+        };
+        drive(&task, run, &mut values, Watch { stop: &interrupted, steps })
     };
-    let params = model.params().iter().map(|(name, tensor)| (name, size(tensor)));
-    params.max_by(|a, b| a.1.total_cmp(&b.1)).map_or_else(String::new, |(name, _)| name.to_owned())
+    model.params_mut().put(&values);
+    trained
 }

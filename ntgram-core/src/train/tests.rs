@@ -1,14 +1,15 @@
 //! The circuit engine against autograd: loss and every gradient of random configurations, whole trainings, threads.
 
 use proptest::prelude::*;
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::autograd::Autograd;
-use super::{Engine, History, Run, Snapshots, TrainOptions, Training, train, train_all};
+use super::{Engine, History, Loss, Snapshots, TrainOptions, Training, task, train, train_lot};
 use crate::data::{Data, generate_data};
-use crate::laws::{Law, power_unif_law};
-use crate::models::{Freeze, LowRank, ModelMut, Skips, Transformer, TransformerConfig};
+use crate::laws::{Law, entropy, power_unif_law};
+use crate::models::{Freeze, LowRank, Model, Skips, Transformer, TransformerConfig};
 use crate::rng::TorchRng;
+use crate::tensors::{NamedTensors, values};
 
 /// Losses and gradients agree with autograd's to this, relative, or with those of autograd in double precision. The exception is
 /// where autograd in float32 has itself no more digits than that (a layer norm may divide by almost nothing): there the engine may
@@ -21,18 +22,21 @@ fn law(n_vocab: usize, alpha: f64, seed: u64) -> Law {
 }
 
 fn quiet() -> TrainOptions {
-    TrainOptions { progress: false, ..Default::default() }
+    TrainOptions::default().quiet()
+}
+
+fn loss_of(next_token: bool) -> Loss {
+    if next_token { Loss::NextToken } else { Loss::FullDivergence }
 }
 
 /// Asserts that both engines find the same loss, accuracy and gradients on the first batch.
-fn assert_same_step(model: ModelMut, data: &Data, options: &TrainOptions) {
-    let entropy = crate::laws::entropy(model.law());
-    let autograd = Autograd::new(&model, data, entropy, options);
-    let in_float = autograd.loss_and_gradient(&model, 0);
-    let in_double = autograd.in_double().loss_and_gradient(&model, 0);
-    let Ok(Run::Circuit(mut engine)) = Run::new(Engine::Circuit, &model, data, options) else {
-        panic!("the engine takes this model")
-    };
+fn assert_same_step(model: &dyn Model, data: &Data, options: &TrainOptions) {
+    let entropy = entropy(model.law());
+    let task = task(model, data, options).unwrap();
+    let autograd = Autograd::new(model, &task);
+    let in_float = autograd.loss_and_gradient(0);
+    let in_double = autograd.in_double().loss_and_gradient(0);
+    let mut engine = task.circuit_trainer(model.params().to_flat()).unwrap();
     let (outcome, ours) = engine.loss_and_gradients().unwrap();
     // the entropy is taken off all: compare what was computed
     let [loss, float, double] = [outcome.loss, in_float.0.loss, in_double.0.loss].map(|loss| loss + entropy);
@@ -44,8 +48,7 @@ fn assert_same_step(model: ModelMut, data: &Data, options: &TrainOptions) {
     };
     near("loss", (loss - float).abs(), (loss - double).abs(), 0.0, double.abs());
     assert!((outcome.accuracy - in_float.0.accuracy).abs() <= 1.5 / data.batch_size() as f64, "accuracy");
-    let [float, double] =
-        [in_float.1, in_double.1].map(|g: Tensor| Vec::<f64>::try_from(g.to_kind(Kind::Double)).unwrap());
+    let [float, double] = [in_float.1, in_double.1].map(|g: Tensor| values(&g).unwrap());
     let freeze = model.frozen();
     let (mut at, mut trained_at, mut parts) = (0, 0, vec![]);
     for spec in model.params().specs() {
@@ -75,7 +78,7 @@ proptest! {
     #[test]
     fn a_transformer_step_is_autograds(
         (n_vocab, n_heads, head_size) in (2usize..14, 1usize..4, 1usize..5),
-        (parallel_heads, n_layers) in (1usize..7, 1usize..4),
+        (n_modules, n_layers) in (1usize..7, 1usize..4),
         (width, depth) in (0usize..9, 0usize..3),
         which in 0usize..18, frozen in 0u8..31, next_token: bool, alpha in 0.5f64..1.0, seed in 0u64..10_000,
     ) {
@@ -84,15 +87,15 @@ proptest! {
         let d = n_heads * head_size;
         prop_assume!(d > 3 || (d == 3 && n_layers == 1 && width * depth == 0));
         let config = TransformerConfig {
-            d_model: n_heads * head_size, n_vocab, n_layers, width, depth, parallel_heads, n_heads, context_window: 3,
+            d_model: n_heads * head_size, n_vocab, n_layers, width, depth, n_modules, n_heads, context_window: 3,
             skips: Skips::all_meaningful()[which],
         };
         let bit = |k: u8| frozen >> k & 1 == 1;
         let pi = law(n_vocab, alpha, seed);
         let mut model = Transformer::new(&config, &pi, &mut TorchRng::new(seed)).unwrap();
-        model.freeze(Freeze { freeze_e: bit(0), freeze_pos: bit(1), freeze_qkv: bit(2), freeze_o: bit(3), freeze_u: bit(4) });
+        model.freeze(Freeze { e: bit(0), pos: bit(1), qkv: bit(2), o: bit(3), u: bit(4) });
         let data = generate_data(64, 1, &pi, 3, &mut TorchRng::new(seed + 1)).unwrap();
-        assert_same_step((&mut model).into(), &data, &TrainOptions { next_token, ..quiet() });
+        assert_same_step(&model, &data, &TrainOptions { loss: loss_of(next_token), ..quiet() });
     }
 
     #[test]
@@ -101,9 +104,9 @@ proptest! {
     ) {
         let pi = law(n_vocab, alpha, seed);
         let mut model = LowRank::new(d, n_vocab, 3, &pi, &mut TorchRng::new(seed)).unwrap();
-        model.freeze(Freeze { freeze_e: frozen == 1, freeze_u: frozen == 2, ..Default::default() });
+        model.freeze(Freeze { e: frozen == 1, u: frozen == 2, ..Default::default() });
         let data = generate_data(96, 1, &pi, 3, &mut TorchRng::new(seed + 1)).unwrap();
-        assert_same_step((&mut model).into(), &data, &TrainOptions { next_token, ..quiet() });
+        assert_same_step(&model, &data, &TrainOptions { loss: loss_of(next_token), ..quiet() });
     }
 }
 
@@ -111,8 +114,8 @@ fn low_rank(d: usize, pi: &Law) -> LowRank {
     LowRank::new(d, pi.n_vocab(), 3, pi, &mut TorchRng::new(9)).unwrap()
 }
 
-fn transformer(parallel_heads: usize, pi: &Law) -> Transformer {
-    let config = TransformerConfig { d_model: 10, n_vocab: pi.n_vocab(), parallel_heads, ..Default::default() };
+fn transformer(n_modules: usize, pi: &Law) -> Transformer {
+    let config = TransformerConfig { d_model: 10, n_vocab: pi.n_vocab(), n_modules, ..Default::default() };
     Transformer::new(&config, pi, &mut TorchRng::new(9)).unwrap()
 }
 
@@ -128,7 +131,7 @@ fn trainings_follow_autograd() {
     let data = generate_data(256, 100, &pi, 3, &mut TorchRng::new(2)).unwrap();
     for next_token in [true, false] {
         let run = |engine| {
-            let options = TrainOptions { engine: Some(engine), next_token, lr: 1e-2, ..quiet() };
+            let options = TrainOptions { engine: Some(engine), loss: loss_of(next_token), lr: 1e-2, ..quiet() };
             let (mut low, mut full) = (low_rank(6, &pi), transformer(3, &pi));
             (train(&mut low, &data, &options).unwrap(), train(&mut full, &data, &options).unwrap())
         };
@@ -169,7 +172,7 @@ fn the_number_of_threads_changes_no_bit() {
 fn either_engine_goes_on_from_the_other() {
     let pi = law(12, 0.8, 5);
     let data = generate_data(128, 10, &pi, 3, &mut TorchRng::new(6)).unwrap();
-    let frozen = Freeze { freeze_o: true, ..Default::default() };
+    let frozen = Freeze { o: true, ..Default::default() };
     let run = |first, second| {
         let mut model = transformer(2, &pi);
         model.freeze(frozen);
@@ -192,9 +195,9 @@ fn a_lot_gives_what_each_training_gives_alone() {
     let alone = seeds.map(|seed| train(&mut low_rank(4, &pi), &data, &options(seed)).unwrap().loss);
     let mut models: Vec<LowRank> = seeds.iter().map(|_| low_rank(4, &pi)).collect();
     let lot = models.iter_mut().zip(seeds).map(|(model, seed)| Training::new(model, &data, options(seed))).collect();
-    let together: Vec<Vec<f64>> = train_all(lot).unwrap().into_iter().map(|history| history.loss).collect();
+    let together: Vec<Vec<f64>> = train_lot(lot).unwrap().into_iter().map(|history| history.loss).collect();
     assert_eq!(together, alone);
-    assert!(train_all(vec![]).unwrap().is_empty());
+    assert!(train_lot(vec![]).unwrap().is_empty());
 }
 
 #[test]
@@ -205,7 +208,8 @@ fn the_engine_is_chosen_by_what_it_can_do() {
     let data = generate_data(32, 2, &pi, 4, &mut TorchRng::new(2)).unwrap();
     assert_eq!(train(&mut model, &data, &quiet()).unwrap().engine, Engine::Autograd);
     let refused = train(&mut model, &data, &TrainOptions { engine: Some(Engine::Circuit), ..quiet() });
-    assert!(refused.unwrap_err().to_string().starts_with("`engine` is Circuit"));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.starts_with("`engine` is Circuit, but the model's context window is 4"), "{refused}");
     let data = generate_data(32, 2, &pi, 3, &mut TorchRng::new(2)).unwrap();
     assert_eq!(train(&mut low_rank(2, &pi), &data, &quiet()).unwrap().engine, Engine::Circuit);
 }
@@ -215,9 +219,8 @@ fn snapshots(every: usize, names: &[&str]) -> Option<Snapshots> {
 }
 
 /// Values of the parameter at each snapshot's step.
-fn values(history: &History, name: &str) -> Vec<(usize, Vec<f32>)> {
-    let values = |tensor: Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
-    history.snapshots.iter().map(|snapshot| (snapshot.step, values(snapshot.get(name).unwrap()))).collect()
+fn steps_and_values(history: &History, name: &str) -> Vec<(usize, Vec<f64>)> {
+    history.snapshots.iter().map(|snapshot| (snapshot.step, values(&snapshot.get(name).unwrap()).unwrap())).collect()
 }
 
 #[test]
@@ -228,7 +231,7 @@ fn snapshots_change_no_training() {
         let run = |snapshots| {
             let options = TrainOptions { engine: Some(engine), snapshots, ..quiet() };
             let (mut low, mut full) = (low_rank(4, &pi), transformer(2, &pi));
-            full.freeze(Freeze { freeze_o: true, ..Default::default() });
+            full.freeze(Freeze { o: true, ..Default::default() });
             let losses =
                 [train(&mut low, &data, &options).unwrap().loss, train(&mut full, &data, &options).unwrap().loss];
             (losses, low.params().to_flat(), full.params().to_flat())
@@ -243,14 +246,14 @@ fn snapshots_begin_before_the_first_step_and_end_with_the_model() {
     let data = generate_data(64, 10, &pi, 3, &mut TorchRng::new(24)).unwrap();
     for engine in [Engine::Circuit, Engine::Autograd] {
         let mut model = transformer(2, &pi);
-        model.freeze(Freeze { freeze_o: true, ..Default::default() });
+        model.freeze(Freeze { o: true, ..Default::default() });
         let (first, frozen) = (model.w_u().copy(), model.w_o(0, 1).unwrap().copy());
         let options = TrainOptions { engine: Some(engine), snapshots: snapshots(4, &[]), ..quiet() };
         let history = train(&mut model, &data, &options).unwrap();
         assert_eq!(history.snapshots.iter().map(|snapshot| snapshot.step).collect::<Vec<_>>(), [0, 4, 8, 10]);
         let (start, end) = (&history.snapshots[0], &history.snapshots[3]);
         assert_eq!(start.get("unemb.weight").unwrap(), first, "{engine}");
-        assert_eq!(start.names(), model.params().iter().map(|(name, _)| name).collect::<Vec<_>>());
+        assert_eq!(start.names(), model.params().names());
         for (name, tensor) in model.params().iter() {
             assert_eq!(end.get(name).unwrap(), *tensor, "{engine}: {name}");
         }
@@ -262,7 +265,7 @@ fn snapshots_begin_before_the_first_step_and_end_with_the_model() {
         assert_eq!(history.snapshots.iter().map(|snapshot| snapshot.step).collect::<Vec<_>>(), [0, 4, 8]);
         assert_eq!(history.snapshots[1].names(), ["unemb.weight"]);
         let refused = history.snapshots[1].get("word_emb.weight").unwrap_err().to_string();
-        assert!(refused.contains("the snapshot holds unemb.weight"), "{refused}");
+        assert!(refused.contains("it must be one of unemb.weight"), "{refused}");
     }
 }
 
@@ -276,10 +279,12 @@ fn snapshots_of_both_engines_agree() {
         [train(&mut low, &data, &options).unwrap(), train(&mut full, &data, &options).unwrap()]
     };
     for (ours, autograd) in run(Engine::Circuit).iter().zip(&run(Engine::Autograd)) {
-        for name in ours.snapshots[0].names() {
+        for name in &ours.snapshots[0].names() {
             // position 2's embedding gets the noise of a gradient that cancels (engine/mod.rs)
             let scored = if name == "pos_emb.weight" { 2 * 10 } else { usize::MAX };
-            for ((step, ours), (other, autograd)) in values(ours, name).iter().zip(&values(autograd, name)) {
+            for ((step, ours), (other, autograd)) in
+                steps_and_values(ours, name).iter().zip(&steps_and_values(autograd, name))
+            {
                 assert_eq!(step, other);
                 for (a, b) in ours.iter().zip(autograd).take(scored) {
                     assert!((a - b).abs() <= 1e-3, "{name}, step {step}: {a}, {b}");
@@ -297,7 +302,7 @@ fn trainings_of_a_lot_keep_snapshots_too() {
     let alone = train(&mut low_rank(3, &pi), &data, &options).unwrap().snapshots;
     let mut models = [low_rank(3, &pi), low_rank(3, &pi)];
     let lot = models.iter_mut().map(|model| Training::new(model, &data, options.clone())).collect();
-    for history in train_all(lot).unwrap() {
+    for history in train_lot(lot).unwrap() {
         assert_eq!(history.snapshots, alone);
     }
 }
@@ -317,4 +322,41 @@ fn unusable_snapshots_are_refused_and_nothing_is_trained() {
     assert!(refused(0, &[]).starts_with("`every` is 0"));
     let unknown = refused(1, &["unemb.weight", "w_u"]);
     assert!(unknown.contains("\"w_u\"") && unknown.contains("word_emb.weight, unemb.weight"), "{unknown}");
+}
+
+#[test]
+fn a_model_of_one_law_is_not_trained_on_data_of_another() {
+    let (pi, other) = (law(6, 0.8, 31), law(6, 0.8, 32));
+    let data = generate_data(32, 2, &other, 3, &mut TorchRng::new(33)).unwrap();
+    let mut model = low_rank(2, &pi);
+    let before = model.params().to_flat();
+    let refused = train(&mut model, &data, &quiet()).unwrap_err().to_string();
+    assert!(refused.starts_with("`data` is drawn from another law"), "{refused}");
+    assert_eq!(model.params().to_flat(), before);
+    // an equal law will do: a model that was read from a file has a copy of its own
+    let copy = Law::new(6, (0..3).map(|i| other.table(i).unwrap().to_vec()).collect()).unwrap();
+    assert!(train(&mut low_rank(2, &copy), &data, &quiet()).is_ok());
+}
+
+#[test]
+fn states_that_no_training_leaves_are_refused() {
+    let pi = law(6, 0.8, 34);
+    let data = generate_data(32, 2, &pi, 3, &mut TorchRng::new(35)).unwrap();
+    let adam = train(&mut low_rank(2, &pi), &data, &quiet()).unwrap().adam;
+    let with = |change: &dyn Fn(&mut super::Adam)| {
+        let mut adam = adam.clone();
+        change(&mut adam);
+        train(&mut low_rank(2, &pi), &data, &TrainOptions { adam: Some(adam), ..quiet() })
+    };
+    assert!(with(&|_| {}).is_ok());
+    let bad: [&dyn Fn(&mut super::Adam); 5] = [
+        &|adam| adam.steps = u64::MAX,
+        &|adam| adam.m[3] = f32::NAN,
+        &|adam| adam.v[3] = f32::INFINITY,
+        &|adam| adam.v[3] = -1.0,
+        &|adam| adam.m.truncate(5),
+    ];
+    for change in bad {
+        assert!(with(change).unwrap_err().to_string().starts_with("`adam` is a state"));
+    }
 }

@@ -65,44 +65,44 @@ pub fn last_bits(loss: f64) -> f64 {
 }
 
 /// Either model, for tests that go through both.
-pub enum Model {
+pub enum Either {
     Transformer(Transformer),
     LowRank(LowRank),
 }
 
-impl Model {
+impl Either {
     pub fn params(&self) -> &ntgram_core::models::Parameters {
         match self {
-            Model::Transformer(model) => model.params(),
-            Model::LowRank(model) => model.params(),
+            Either::Transformer(model) => model.params(),
+            Either::LowRank(model) => model.params(),
         }
     }
 
     pub fn params_mut(&mut self) -> &mut ntgram_core::models::Parameters {
         match self {
-            Model::Transformer(model) => model.params_mut(),
-            Model::LowRank(model) => model.params_mut(),
+            Either::Transformer(model) => model.params_mut(),
+            Either::LowRank(model) => model.params_mut(),
         }
     }
 
     pub fn train(&mut self, data: &Data, options: &TrainOptions) -> Result<History> {
         match self {
-            Model::Transformer(model) => train(model, data, options),
-            Model::LowRank(model) => train(model, data, options),
+            Either::Transformer(model) => train(model, data, options),
+            Either::LowRank(model) => train(model, data, options),
         }
     }
 
     pub fn transformer(self) -> Transformer {
         match self {
-            Model::Transformer(model) => model,
-            Model::LowRank(_) => panic!("not a Transformer"),
+            Either::Transformer(model) => model,
+            Either::LowRank(_) => panic!("not a Transformer"),
         }
     }
 
     pub fn low_rank(self) -> LowRank {
         match self {
-            Model::LowRank(model) => model,
-            Model::Transformer(_) => panic!("not a low-rank model"),
+            Either::LowRank(model) => model,
+            Either::Transformer(_) => panic!("not a low-rank model"),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Model {
 pub struct Run {
     pub cell: u32,
     pub name: &'static str,
-    pub model: Model,
+    pub model: Either,
     pub data: std::rc::Rc<Data>,
     pub options: TrainOptions,
 }
@@ -119,30 +119,30 @@ pub struct Run {
 impl Run {
     pub fn law(&self) -> &Law {
         match &self.model {
-            Model::Transformer(model) => model.law(),
-            Model::LowRank(model) => model.law(),
+            Either::Transformer(model) => model.law(),
+            Either::LowRank(model) => model.law(),
         }
     }
 }
 
 fn options(lr: f64, next_token: bool, seed: u64) -> TrainOptions {
-    TrainOptions { lr, next_token, seed, progress: false, ..Default::default() }
+    let options = TrainOptions::lr(lr).seed(seed).quiet();
+    if next_token { options } else { options.full_divergence() }
 }
 
-const NO_RESIDUAL: Skips =
-    Skips { skip_res_connection: true, skip_pos_qk: false, skip_emb_qk: false, skip_pos_ov: false, skip_emb_ov: false };
+const NO_RESIDUAL: Skips = Skips { res_connection: true, pos_qk: false, emb_qk: false, pos_ov: false, emb_ov: false };
 
 fn config(d: usize, n: usize, para: usize, skips: Skips) -> TransformerConfig {
-    TransformerConfig { d_model: d, n_vocab: n, parallel_heads: para, skips, ..Default::default() }
+    TransformerConfig { d_model: d, n_vocab: n, n_modules: para, skips, ..Default::default() }
 }
 
 /// The trainings of a cell, in the notebook's order, each with the model and data that its draws give.
 pub fn runs(cell: u32) -> Vec<Run> {
     let run = |name, model, data: &std::rc::Rc<Data>, options| Run { cell, name, model, data: data.clone(), options };
     let transformer = |config: &TransformerConfig, pi: &Law, rng: &mut TorchRng| {
-        Model::Transformer(Transformer::new(config, pi, rng).unwrap())
+        Either::Transformer(Transformer::new(config, pi, rng).unwrap())
     };
-    let low_rank = |d, n, pi: &Law, rng: &mut TorchRng| Model::LowRank(LowRank::new(d, n, 3, pi, rng).unwrap());
+    let low_rank = |d, n, pi: &Law, rng: &mut TorchRng| Either::LowRank(LowRank::new(d, n, 3, pi, rng).unwrap());
     let data = |b, k, pi: &Law, rng: &mut TorchRng| std::rc::Rc::new(generate_data(b, k, pi, 3, rng).unwrap());
     match cell {
         1 => {
@@ -168,14 +168,14 @@ pub fn runs(cell: u32) -> Vec<Run> {
             let data = data(1024, 5000, &pi, &mut rng);
             let config = config(5, 10, 20, Skips::default());
             let freezers = [
-                Freeze { freeze_e: true, freeze_qkv: true, freeze_u: true, ..Default::default() },
-                Freeze { freeze_o: true, ..Default::default() },
+                Freeze { e: true, qkv: true, u: true, ..Default::default() },
+                Freeze { o: true, ..Default::default() },
             ];
             let mut runs = vec![];
             for (freeze, name) in freezers.into_iter().zip(["freeze0", "freeze1"]) {
                 let mut model = Transformer::new(&config, &pi, &mut rng).unwrap();
                 model.freeze(freeze);
-                runs.push(run(name, Model::Transformer(model), &data, options(1e-3, true, 0)));
+                runs.push(run(name, Either::Transformer(model), &data, options(1e-3, true, 0)));
                 rng = TorchRng::after_training(0);
             }
             runs
@@ -230,7 +230,7 @@ pub fn runs(cell: u32) -> Vec<Run> {
         }
         9 => {
             let mut rng = TorchRng::new(66);
-            let pi = almost_rank_d(&[10, 10], 10, 6, false, 1.0, 0.1, &mut rng).unwrap();
+            let pi = almost_rank_d(&[10, 10], 10, 6, &Default::default(), &mut rng).unwrap();
             let model = low_rank(5, 10, &pi, &mut rng);
             let data = data(1024, 5000, &pi, &mut rng);
             vec![run("low_rank", model, &data, options(5e-4, true, 0))]

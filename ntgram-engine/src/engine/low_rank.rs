@@ -172,7 +172,6 @@ impl Part {
     }
 
     /// Gradient by the row of the part's context `local`.
-    #[cfg(test)]
     pub(super) fn gradient_of(&self, local: usize, row: &mut [f32]) {
         if self.groups.fixed {
             self.places(local).zip(row).for_each(|(place, x)| *x = self.d_table[place]);

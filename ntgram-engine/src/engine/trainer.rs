@@ -220,7 +220,6 @@ impl Trainer {
     }
 
     /// The next batch's outcome and gradients in the order of the model's parameter list, without a step (frozen parameters' too).
-    #[cfg(test)]
     pub fn loss_and_gradients(&mut self) -> Option<(StepOutcome, Vec<f32>)> {
         let outcome = self.work(None)?;
         let shared = locked(&self.shared.parts[0]).0.shared_gradient().to_vec();
@@ -269,7 +268,6 @@ impl Trainer {
     }
 
     /// What [`Trainer::collect`] starts from where contexts that never occur have zeros.
-    #[cfg(test)]
     fn zeros(&self) -> Vec<f32> {
         vec![0.0; self.initial.len()]
     }

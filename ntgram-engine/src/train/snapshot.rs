@@ -35,8 +35,8 @@ impl Snapshot {
     }
 
     /// Names of the parameters it holds, in the model's order.
-    pub fn names(&self) -> Vec<&str> {
-        self.parameters.iter().map(|kept| kept.name.as_str()).collect()
+    pub fn names(&self) -> Vec<String> {
+        self.parameters.iter().map(|kept| kept.name.clone()).collect()
     }
 }
 
