@@ -1,4 +1,4 @@
-# make run | test | test-ui | lab | refresh | bench | latency | uninstall; environment.md says what is installed where.
+# make run | test | test-ui | lab | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
@@ -15,7 +15,7 @@ SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
-.PHONY: run test test-ui lab refresh bench latency setup uninstall
+.PHONY: run test test-ui lab refresh bench latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -50,6 +50,10 @@ bench: setup
 # How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
 latency: setup
 	@"$(INSTALLED)/python" bench/latency.py $(LATENCY)
+
+# Licences, bans and sources of all dependencies, by deny.toml; asks no network. `cargo install --locked cargo-deny` installs what it needs.
+deny:
+	cargo deny --offline --locked check licenses bans sources
 
 # Executes the notebooks and rewrites them in place: their committed outputs.
 refresh: setup
