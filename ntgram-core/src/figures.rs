@@ -101,7 +101,7 @@ pub fn by_attention(
         Method::Group => "After attention: margin of the right token".to_owned(),
     };
     let x_label = if sort { "Example, sorted" } else { "Example" };
-    Ok(BarChart::new(&margins)?.title(&title).x_label(x_label).y_label("Logit difference"))
+    Ok(BarChart::new(&margins)?.title(title).x_label(x_label).y_label("Logit difference"))
 }
 
 /// For one example, each module's and their sum's contribution to every output token, less the best wrong token's in the same
@@ -119,7 +119,7 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     }
     plot = plot.row_label(correct, "Correct");
     for head in 0..last as usize {
-        plot = plot.col_label(head, &format!("Head {head}"));
+        plot = plot.col_label(head, format!("Head {head}"));
     }
     Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
 }
