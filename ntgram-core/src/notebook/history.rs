@@ -28,7 +28,7 @@ fn figure(history: &History) -> Figure {
         loss = loss.log_y();
     }
     let accuracy = LinePlot::new().line("", &history.accuracy).y_range(-0.02, 1.02).x_label("Step").title("Accuracy");
-    Figure::grid(2, vec![loss.into(), accuracy.into()])
+    Figure::grid(2).with(loss).with(accuracy)
 }
 
 fn summary(history: &History) -> String {

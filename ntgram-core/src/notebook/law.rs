@@ -89,14 +89,13 @@ fn figure(law: &Law) -> Result<Option<Figure>> {
         let token = |place: usize| (row / n.pow((last - 1 - place) as u32) % n).to_string();
         (0..last).map(token).collect::<Vec<_>>().join(" ")
     };
-    let labels: Vec<String> = (0..rows).map(context).collect();
-    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-    let context: String = (0..last).map(|k| format!(" x_{k}")).collect();
+    let contexts = (0..rows).map(context);
+    let label: String = (0..last).map(|k| format!(" x_{k}")).collect();
     let map = Heatmap::new(&values, rows, n)?
         .range(0.0, 1.0)
-        .row_labels(&labels)
-        .x_label(&format!("Next token x_{last}"))
-        .y_label(&format!("Context{context}"))
+        .row_labels(contexts)
+        .x_label(format!("Next token x_{last}"))
+        .y_label(format!("Context{label}"))
         .title("Probability of the next token");
     Ok(Some(map.figure()))
 }

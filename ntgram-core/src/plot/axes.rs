@@ -1,9 +1,14 @@
 //! The axes of line plots and bar charts: scales, grid lines, ticks and their labels.
 
-use super::canvas::{Anchor, Canvas, Rect, px};
+use plotters::backend::DrawingBackend;
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::Canvas;
 use super::colors::{AXIS, GRID, INK};
 use super::font::Font;
-use super::panel::{Margins, Shown, TICK, TICK_GAP, TICK_TEXT, height_below, text_height, tick, write_below};
+use super::geometry::{Rect, px};
+use super::labels::{Shown, height_below, tick, write_below};
+use super::space::{Margins, TICK, TICK_GAP, TICK_TEXT, text_height};
 use super::ticks;
 use crate::error::Result;
 
@@ -25,7 +30,10 @@ impl Scale {
     /// their extent left free on both sides. 0 to 1 (1 to 10) without any.
     pub(super) fn around(values: impl Iterator<Item = f64>, margin: f64, log: bool) -> Self {
         let usable = values.filter(|v| v.is_finite() && (!log || *v > 0.0));
-        let to_place = |v: f64| if log { v.log10() } else { v.clamp(f64::MIN / 8.0, f64::MAX / 8.0) };
+        let to_place = |v: f64| match log {
+            true => v.max(f64::MIN_POSITIVE).log10(),
+            false => v.clamp(f64::MIN / 8.0, f64::MAX / 8.0),
+        };
         let (lo, hi) =
             usable.map(to_place).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
         let (lo, hi) = match lo < hi {
@@ -33,11 +41,13 @@ impl Scale {
             false if lo > hi => (0.0, 1.0),
             // all the same
             false => {
-                let pad = if log || lo == 0.0 { 0.5 } else { 0.1 * lo.abs() };
+                // not for a power of ten, nor for 0 and numbers whose tenth is 0
+                let pad = if log || lo.abs() < f64::MIN_POSITIVE { 0.5 } else { 0.1 * lo.abs() };
                 (lo - pad, lo + pad)
             }
         };
-        let back = |v: f64| if log { 10f64.powf(v) } else { v };
+        // the margin around the largest and the least number is beyond what a number can be
+        let back = |v: f64| if log { 10f64.powf(v).clamp(f64::MIN_POSITIVE, f64::MAX) } else { v };
         Self { lo: back(lo), hi: back(hi), log }
     }
 
@@ -54,7 +64,7 @@ impl Scale {
     /// 0 at the low end, 1 at the high end; not finite where `v` has no place.
     pub(super) fn place(&self, v: f64) -> f64 {
         match self.log {
-            true => (v / self.lo).ln() / (self.hi / self.lo).ln(),
+            true => (v.ln() - self.lo.ln()) / (self.hi.ln() - self.lo.ln()),
             false => (v - self.lo) / (self.hi - self.lo),
         }
     }
@@ -127,7 +137,7 @@ impl Axes {
     }
 
     /// Grid lines, which everything else covers.
-    pub(super) fn draw_grid(&self, canvas: &mut Canvas, plot: Rect) -> Result<()> {
+    pub(super) fn draw_grid(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect) -> Result<()> {
         for (value, _) in self.y_ticks(plot.height()) {
             let y = self.y_pixel(value, plot).round();
             canvas.fill(Rect { top: y - px(0.5), bottom: y + px(0.5), ..plot }, GRID)?;
@@ -136,7 +146,7 @@ impl Axes {
     }
 
     /// Spines, ticks and labels.
-    pub(super) fn draw(&self, canvas: &mut Canvas, plot: Rect) -> Result<()> {
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect) -> Result<()> {
         let width = px(1.0);
         canvas.fill(Rect { left: plot.left - width, right: plot.left, bottom: plot.bottom + width, ..plot }, AXIS)?;
         canvas.fill(Rect { top: plot.bottom, bottom: plot.bottom + width, ..plot }, AXIS)?;
@@ -144,7 +154,7 @@ impl Axes {
             let y = self.y_pixel(value, plot);
             tick(canvas, (plot.left - px(TICK), y), (plot.left - width, y))?;
             let at = (plot.left - px(TICK + TICK_GAP), y + px(TICK_TEXT) * Font::CAPITAL / 2.0);
-            canvas.text(&text, at, px(TICK_TEXT), Anchor::End, INK)?;
+            canvas.text(&text, at, px(TICK_TEXT), HPos::Right, INK)?;
         }
         if self.y.log {
             for value in ticks::logarithmic_minor(self.y.lo, self.y.hi) {
@@ -187,6 +197,13 @@ mod tests {
         }
         let huge = Scale::around([f64::MIN, f64::MAX].into_iter(), 0.05, false);
         assert!((huge.hi - huge.lo).is_finite());
+        for ends in [[1.0, 1e295], [5e-324, 1.0], [5e-324, f64::MAX], [f64::MAX; 2], [5e-324; 2]] {
+            let scale = Scale::around(ends.into_iter(), 0.05, true);
+            assert!(0.0 < scale.lo && scale.lo < scale.hi && scale.hi.is_finite(), "{ends:?}: {scale:?}");
+            let ticks = scale.ticks(8, 0.0);
+            assert!((1..=9).contains(&ticks.len()), "{ends:?}: {ticks:?}");
+            assert!(ticks.iter().all(|t| (-1e-9..=1.0 + 1e-9).contains(&scale.place(t.0))), "{ends:?}: {ticks:?}");
+        }
         let skips = Scale::around([f64::NAN, 1.0, f64::INFINITY, 2.0].into_iter(), 0.0, false);
         assert_eq!((skips.lo, skips.hi), (1.0, 2.0));
     }

@@ -1,10 +1,16 @@
 //! Bars above and below zero.
 
 use super::axes::{Axes, Below, Scale};
-use super::canvas::{Canvas, Rect, px};
+use plotters::backend::DrawingBackend;
+
+use super::canvas::Canvas;
+use super::captions::{Captions, caption_setters};
 use super::colors::{AXIS, Color};
 use super::font::Font;
-use super::panel::{Captions, Labels, Margins, Slot, caption_setters, check_range};
+use super::geometry::{Rect, px};
+use super::labels::Labels;
+use super::range;
+use super::space::{Margins, Slot};
 use crate::error::{Error, Result};
 
 /// One bar for each value, from a line at zero. A value that is NaN or infinite has no bar.
@@ -42,22 +48,22 @@ impl BarChart {
 
     caption_setters!();
 
-    /// Labels of all bars.
-    pub fn labels(mut self, labels: &[&str]) -> Self {
+    /// Labels of all bars: texts or numbers.
+    pub fn labels(mut self, labels: impl IntoIterator<Item = impl ToString>) -> Self {
         self.labels.set(labels);
         self
     }
 
     /// Label of one bar, in place of its index. Where labels are too close, this one stays.
-    pub fn label(mut self, bar: usize, label: &str) -> Self {
-        self.labels.marked.insert(bar, label.to_owned());
+    pub fn label(mut self, bar: usize, label: impl ToString) -> Self {
+        self.labels.mark(bar, label);
         self
     }
 
     /// With the largest bar first, and no labels: their indices would mean nothing.
     pub fn sorted(mut self) -> Self {
         self.values.sort_by(|a, b| b.total_cmp(a));
-        self.labels.set(&vec![""; self.values.len()]);
+        self.labels.set(vec![""; self.values.len()]);
         self
     }
 
@@ -84,7 +90,7 @@ impl BarChart {
 
     pub(super) fn check(&self) -> Result<()> {
         self.labels.check("labels", self.values.len())?;
-        self.y_range.map_or(Ok(()), |range| check_range("y_range", range))
+        self.y_range.map_or(Ok(()), |range| range::check("y_range", range))
     }
 
     fn axes(&self, font: &Font, width: f64) -> Axes {
@@ -111,7 +117,7 @@ impl BarChart {
         self.axes(font, size.0).margins(font, size)
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, slot: Slot) -> Result<()> {
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot) -> Result<()> {
         let plot = slot.plot;
         let axes = self.axes(&canvas.font, plot.width());
         axes.draw_grid(canvas, plot)?;

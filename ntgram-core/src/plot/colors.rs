@@ -8,6 +8,8 @@ pub(super) const WHITE: Rgb = (255, 255, 255);
 pub(super) const INK: Rgb = (38, 38, 38);
 /// Spines, ticks and zero lines.
 pub(super) const AXIS: Rgb = (90, 90, 90);
+/// Lines through an origin, and outlines of areas.
+pub(super) const LINE: Rgb = (150, 150, 150);
 /// Grid lines.
 pub(super) const GRID: Rgb = (229, 229, 229);
 /// Heatmap cells that are not a number.

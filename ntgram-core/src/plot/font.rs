@@ -14,6 +14,10 @@ pub(super) struct Font(FontRef<'static>);
 impl Font {
     /// Family list for SVG, where the viewer draws the text: fonts of the same widths first.
     pub(super) const FAMILY: &'static str = "DejaVu Sans, Bitstream Vera Sans, Verdana, sans-serif";
+    /// plotters' text sizes, in em: the height of a line of a common font.
+    pub(super) const PLOTTERS_EM: f64 = 1.24;
+    /// The baseline's distance from the line's top, in em, where plotters is told the place of the top.
+    pub(super) const TOP: f64 = 0.76;
     /// Height of a capital, in em.
     pub(super) const CAPITAL: f64 = 0.729;
     /// Distance between two baselines, in em.
@@ -132,7 +136,15 @@ impl Font {
         if self.width(text, size) <= width {
             return text.to_owned();
         }
-        let mut short: String = text.to_owned();
+        // more characters than fit, also where they stand closer together than their own widths say; then fewer until they do
+        let (mut short, mut used) = (String::new(), 0.0);
+        for c in text.chars() {
+            used += self.width(c.encode_utf8(&mut [0; 4]), size);
+            if used > 2.0 * width + size {
+                break;
+            }
+            short.push(c);
+        }
         while short.pop().is_some() {
             let candidate = format!("{}…", short.trim_end());
             if self.width(&candidate, size) <= width {
@@ -221,5 +233,30 @@ mod tests {
         let cut = font.wrap("Donaudampfschifffahrt", 20.0, 100.0);
         assert!(cut.len() == 1 && cut[0].ends_with('…') && font.width(&cut[0], 20.0) <= 100.0, "{cut:?}");
         assert_eq!(font.wrap("word", 20.0, 0.0), [""]);
+    }
+
+    #[test]
+    fn cuts_off_as_little_as_it_must() {
+        let font = Font::load().unwrap();
+        for text in ["a label that is cut", "To AVATAR Ŵ W\u{302}W\u{302}W\u{302}", "lllllll", "      x"] {
+            for width in (0..250).map(f64::from) {
+                let cut = font.cut(text, 20.0, width);
+                assert!(font.width(&cut, 20.0) <= width, "{cut}");
+                let Some(kept) = cut.strip_suffix('…') else { continue };
+                // one character more does not fit
+                let more: String = text.chars().take(kept.chars().count() + 1).collect();
+                let wider = format!("{}…", more.trim_end());
+                assert!(wider == cut || more == text || font.width(&wider, 20.0) > width, "{cut} {wider} {width}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_words_take_no_time() {
+        let font = Font::load().unwrap();
+        let started = std::time::Instant::now();
+        let word = "m".repeat(100_000);
+        assert!(font.wrap(&word, 20.0, 300.0)[0].starts_with("mmm"));
+        assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     }
 }

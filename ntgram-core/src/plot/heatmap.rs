@@ -1,13 +1,18 @@
 //! A matrix as coloured cells, with a colour bar.
 
-use super::canvas::{Anchor, Canvas, Rect, px};
+use plotters::backend::DrawingBackend;
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::Canvas;
+use super::captions::{Captions, caption_setters};
+use super::cells::Cells;
 use super::colors::{self, AXIS, INK, MISSING, Rgb};
 use super::font::Font;
-use super::panel::{
-    Captions, Labels, Margins, Shown, Slot, TICK, TICK_GAP, TICK_TEXT, caption_setters, check_range, height_below,
-    text_height, tick, write_below,
-};
-use super::ticks;
+use super::geometry::{Rect, px};
+use super::labels::{Labels, Shown, height_below, tick, write_below};
+use super::range;
+use super::space::{Margins, Slot, TICK, TICK_GAP, TICK_TEXT, text_height};
+use super::ticks::{self, CellNumbers};
 use crate::error::{Error, Result};
 
 /// A matrix as a grid of coloured cells, row 0 on top.
@@ -37,28 +42,6 @@ const LARGEST: usize = 1600;
 const IMAGE: usize = 2500;
 const BAR_GAP: f64 = 10.0;
 const BAR_WIDTH: f64 = 15.0;
-
-/// The cells as they are drawn.
-struct Grid {
-    /// Values of one drawn cell: `block × block`, 1 unless the matrix is very large.
-    block: usize,
-    /// Drawn rows and columns.
-    rows: usize,
-    cols: usize,
-    /// Width and height of a drawn cell, in device pixels.
-    cell: (usize, usize),
-}
-
-impl Grid {
-    fn size(&self) -> (f64, f64) {
-        ((self.cols * self.cell.0) as f64, (self.rows * self.cell.1) as f64)
-    }
-
-    /// Width and height that one value takes.
-    fn pitch(&self) -> (f64, f64) {
-        (self.cell.0 as f64 / self.block as f64, self.cell.1 as f64 / self.block as f64)
-    }
-}
 
 impl Heatmap {
     /// A heatmap of the `rows × cols` matrix whose rows follow one another in `values`.
@@ -90,27 +73,38 @@ impl Heatmap {
 
     caption_setters!();
 
-    /// Labels of all rows, from the top.
-    pub fn row_labels(mut self, labels: &[&str]) -> Self {
+    /// Labels of all rows, from the top: texts or numbers.
+    ///
+    /// ```
+    /// use ntgram_core::plot::Heatmap;
+    ///
+    /// # fn main() -> ntgram_core::Result<()> {
+    /// let sizes = [0.5, 0.9];
+    /// Heatmap::new(&[0.0; 6], 2, 3)?.row_labels(&sizes).col_labels(["a", "b", "c"]);
+    /// Heatmap::new(&[0.0; 6], 2, 3)?.row_labels((0..2).map(|k| format!("Head {k}"))).col_labels(2..=4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn row_labels(mut self, labels: impl IntoIterator<Item = impl ToString>) -> Self {
         self.row_labels.set(labels);
         self
     }
 
-    /// Labels of all columns, from the left.
-    pub fn col_labels(mut self, labels: &[&str]) -> Self {
+    /// Labels of all columns, from the left: texts or numbers.
+    pub fn col_labels(mut self, labels: impl IntoIterator<Item = impl ToString>) -> Self {
         self.col_labels.set(labels);
         self
     }
 
     /// Label of one row, in place of its index. Where labels are too close, this one stays.
-    pub fn row_label(mut self, row: usize, label: &str) -> Self {
-        self.row_labels.marked.insert(row, label.to_owned());
+    pub fn row_label(mut self, row: usize, label: impl ToString) -> Self {
+        self.row_labels.mark(row, label);
         self
     }
 
     /// Label of one column, in place of its index. Where labels are too close, this one stays.
-    pub fn col_label(mut self, col: usize, label: &str) -> Self {
-        self.col_labels.marked.insert(col, label.to_owned());
+    pub fn col_label(mut self, col: usize, label: impl ToString) -> Self {
+        self.col_labels.mark(col, label);
         self
     }
 
@@ -144,7 +138,7 @@ impl Heatmap {
     pub(super) fn check(&self) -> Result<()> {
         self.row_labels.check("row_labels", self.rows)?;
         self.col_labels.check("col_labels", self.cols)?;
-        self.range.map_or(Ok(()), |range| check_range("range", range))
+        self.range.map_or(Ok(()), |range| range::check("range", range))
     }
 
     /// Values of the first and the last colour.
@@ -199,13 +193,9 @@ impl Heatmap {
     }
 
     fn widest_annotation(&self, font: &Font) -> f64 {
-        let largest = self.largest();
-        let texts: Vec<String> = self.values.iter().map(|&v| ticks::cell(v, largest)).collect();
+        let numbers = CellNumbers::of(&self.values);
+        let texts: Vec<String> = self.values.iter().map(|&v| numbers.write(v)).collect();
         font.widest(texts.iter().map(String::as_str), px(TICK_TEXT))
-    }
-
-    fn largest(&self) -> f64 {
-        self.values.iter().filter(|v| v.is_finite()).fold(0.0, |m, v| m.max(v.abs()))
     }
 
     pub(super) fn free_size(&self, font: &Font, columns: usize) -> (f64, f64) {
@@ -214,18 +204,9 @@ impl Heatmap {
         self.fit(font, (limit(self.cols, cell.0), limit(self.rows, cell.1)), columns).size()
     }
 
-    /// The cells that fill `size` best, keeping the shape they would have if the size were free.
-    fn fit(&self, font: &Font, size: (f64, f64), columns: usize) -> Grid {
-        let free = self.free_cell(font, columns);
-        let per_cell = (size.0 / (self.cols as f64 * free.0)).min(size.1 / (self.rows as f64 * free.1));
-        let fits = |count: usize, room: f64| count.div_ceil(room.max(1.0) as usize);
-        let block = fits(self.cols, size.0).max(fits(self.rows, size.1));
-        let (rows, cols) = (self.rows.div_ceil(block), self.cols.div_ceil(block));
-        let cell = |free: f64, room: f64, count: usize| {
-            let wanted = (free * per_cell * block as f64 + 1e-6).floor().max(1.0);
-            wanted.min((room / count as f64).floor().max(1.0)) as usize
-        };
-        Grid { block, rows, cols, cell: (cell(free.0, size.0, cols), cell(free.1, size.1, rows)) }
+    /// The cells that fill `size`, in a grid of `columns` columns.
+    fn fit(&self, font: &Font, size: (f64, f64), columns: usize) -> Cells {
+        Cells::fit((self.rows, self.cols), size, self.free_cell(font, columns))
     }
 
     /// Mean of the values of one drawn cell, NaN left out.
@@ -252,16 +233,16 @@ impl Heatmap {
         ticks::linear(lo, hi, ((height / px(36.0)) as usize).clamp(2, 8), 0.0)
     }
 
-    fn shown(&self, font: &Font, grid: &Grid) -> (Shown, Shown) {
-        let pitch = grid.pitch();
+    fn shown(&self, font: &Font, cells: &Cells) -> (Shown, Shown) {
+        let pitch = cells.pitch();
         (self.row_labels.down(font, self.rows, pitch.1), self.col_labels.along(font, self.cols, pitch.0))
     }
 
     pub(super) fn ticks(&self, font: &Font, size: (f64, f64), columns: usize) -> Margins {
-        let grid = self.fit(font, size, columns);
-        let (rows, cols) = self.shown(font, &grid);
+        let cells = self.fit(font, size, columns);
+        let (rows, cols) = self.shown(font, &cells);
         let widest = |labels: &[(usize, String)]| font.widest(labels.iter().map(|l| l.1.as_str()), px(TICK_TEXT));
-        let bar = self.bar_ticks(grid.size().1);
+        let bar = self.bar_ticks(cells.size().1);
         let numbers = font.widest(bar.iter().map(|t| t.1.as_str()), px(TICK_TEXT));
         Margins {
             left: px(TICK + TICK_GAP) + widest(&rows.labels),
@@ -272,45 +253,47 @@ impl Heatmap {
         }
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, slot: Slot, columns: usize) -> Result<()> {
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot, columns: usize) -> Result<()> {
         let room = (slot.plot.width(), slot.plot.height());
-        let grid = self.fit(&canvas.font, room, columns);
-        let size = grid.size();
+        let cells = self.fit(&canvas.font, room, columns);
+        let size = cells.size();
         let left = (slot.plot.left + (room.0 - size.0) / 2.0).round();
         // at the top: titles of one row of panels stay on one line
         let top = slot.plot.top;
         let plot = Rect { left, top, right: left + size.0, bottom: top + size.1 };
 
-        canvas.outline(grown(plot), 1.0, AXIS)?;
-        self.draw_cells(canvas, plot, &grid)?;
+        canvas.outline(plot.grown(1.0), 1.0, AXIS)?;
+        self.draw_cells(canvas, plot, &cells)?;
         if self.annotated {
-            self.draw_annotations(canvas, plot, &grid)?;
+            self.draw_annotations(canvas, plot, &cells)?;
         }
-        self.draw_labels(canvas, plot, &grid)?;
+        self.draw_labels(canvas, plot, &cells)?;
         self.draw_bar(canvas, plot)?;
         let ticks = self.ticks(&canvas.font, room, columns);
         self.captions.draw(canvas, plot, ticks, slot.outer)
     }
 
-    fn draw_cells(&self, canvas: &mut Canvas, plot: Rect, grid: &Grid) -> Result<()> {
+    fn draw_cells(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect, cells: &Cells) -> Result<()> {
         let limits = self.limits();
-        if grid.rows * grid.cols > IMAGE && canvas.is_svg() {
-            let cell = |k: usize| self.color(self.drawn_value(grid.block, k / grid.cols, k % grid.cols), limits);
-            let pixels: Vec<u8> = (0..grid.rows * grid.cols).map(cell).flat_map(|(r, g, b)| [r, g, b]).collect();
-            return canvas.image(&pixels, (grid.cols as u32, grid.rows as u32), plot);
+        if cells.rows * cells.cols > IMAGE && canvas.takes_images() {
+            let cell = |k: usize| self.color(self.drawn_value(cells.block, k / cells.cols, k % cells.cols), limits);
+            let pixels: Vec<u8> = (0..cells.rows * cells.cols).map(cell).flat_map(|(r, g, b)| [r, g, b]).collect();
+            return canvas.image(&pixels, (cells.cols as u32, cells.rows as u32), plot);
         }
-        for row in 0..grid.rows {
-            let top = plot.top + (row * grid.cell.1) as f64;
-            let color = |col: usize| self.color(self.drawn_value(grid.block, row, col), limits);
+        for row in 0..cells.rows {
+            let top = plot.top + (row * cells.cell.1) as f64;
+            // a pixel further than the cells reach, which the next ones cover: no seams are left between them, at any scale
+            let bottom = (top + cells.cell.1 as f64 + 1.0).min(plot.bottom);
+            let color = |col: usize| self.color(self.drawn_value(cells.block, row, col), limits);
             let mut from = 0;
             let mut current = color(0);
             // neighbours of one colour in one go
-            for col in 1..=grid.cols {
-                let next = (col < grid.cols).then(|| color(col));
+            for col in 1..=cells.cols {
+                let next = (col < cells.cols).then(|| color(col));
                 if next != Some(current) {
-                    let edge = |col: usize| plot.left + (col * grid.cell.0) as f64;
-                    let rect = Rect { left: edge(from), right: edge(col), top, bottom: top + grid.cell.1 as f64 };
-                    canvas.fill(rect, current)?;
+                    let edge = |col: usize| plot.left + (col * cells.cell.0) as f64;
+                    let right = (edge(col) + 1.0).min(plot.right);
+                    canvas.fill(Rect { left: edge(from), right, top, bottom }, current)?;
                     from = col;
                     current = next.unwrap_or(current);
                 }
@@ -319,30 +302,30 @@ impl Heatmap {
         Ok(())
     }
 
-    fn draw_annotations(&self, canvas: &mut Canvas, plot: Rect, grid: &Grid) -> Result<()> {
-        let (size, largest, limits) = (px(TICK_TEXT), self.largest(), self.limits());
-        let (width, height) = (grid.cell.0 as f64, grid.cell.1 as f64);
+    fn draw_annotations(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect, cells: &Cells) -> Result<()> {
+        let (size, numbers, limits) = (px(TICK_TEXT), CellNumbers::of(&self.values), self.limits());
+        let (width, height) = (cells.cell.0 as f64, cells.cell.1 as f64);
         let room = (self.widest_annotation(&canvas.font) + px(2.0), size * Font::LINE);
-        if grid.block > 1 || room.0 > width || room.1 > height {
+        if cells.block > 1 || room.0 > width || room.1 > height {
             return Ok(());
         }
         for (k, &value) in self.values.iter().enumerate() {
             let (row, col) = ((k / self.cols) as f64, (k % self.cols) as f64);
             let at = (plot.left + (col + 0.5) * width, plot.top + (row + 0.5) * height + size * Font::CAPITAL / 2.0);
             let ink = if colors::is_light(self.color(value, limits)) { INK } else { colors::WHITE };
-            canvas.text(&ticks::cell(value, largest), at, size, Anchor::Middle, ink)?;
+            canvas.text(&numbers.write(value), at, size, HPos::Center, ink)?;
         }
         Ok(())
     }
 
-    fn draw_labels(&self, canvas: &mut Canvas, plot: Rect, grid: &Grid) -> Result<()> {
-        let (rows, cols) = self.shown(&canvas.font, grid);
-        let (pitch, half) = (grid.pitch(), px(TICK_TEXT) * Font::CAPITAL / 2.0);
+    fn draw_labels(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect, cells: &Cells) -> Result<()> {
+        let (rows, cols) = self.shown(&canvas.font, cells);
+        let (pitch, half) = (cells.pitch(), px(TICK_TEXT) * Font::CAPITAL / 2.0);
         for (row, text) in &rows.labels {
             let y = plot.top + (*row as f64 + 0.5) * pitch.1;
             tick(canvas, (plot.left - px(TICK), y), (plot.left - 1.0, y))?;
             let at = (plot.left - px(TICK + TICK_GAP), y + half);
-            canvas.text(text, at, px(TICK_TEXT), Anchor::End, INK)?;
+            canvas.text(text, at, px(TICK_TEXT), HPos::Right, INK)?;
         }
         for (col, text) in &cols.labels {
             let x = plot.left + (*col as f64 + 0.5) * pitch.0;
@@ -352,23 +335,24 @@ impl Heatmap {
         Ok(())
     }
 
-    fn draw_bar(&self, canvas: &mut Canvas, plot: Rect) -> Result<()> {
+    fn draw_bar(&self, canvas: &mut Canvas<impl DrawingBackend>, plot: Rect) -> Result<()> {
         let limits = self.limits();
         let left = plot.right + px(BAR_GAP);
         let bar = Rect { left, right: left + px(BAR_WIDTH), ..plot };
-        canvas.outline(grown(bar), 1.0, AXIS)?;
-        // at least 4 pixels high: `Figure::to_svg` takes thinner rectangles for lines
-        let bands = (plot.height() as usize / 4).clamp(1, 256);
+        canvas.outline(bar.grown(1.0), 1.0, AXIS)?;
+        let bands = (plot.height() as usize).clamp(1, 256);
         let edge = |k: usize| (plot.bottom - plot.height() * k as f64 / bands as f64).round();
         for k in 0..bands {
             let value = limits.0 + (limits.1 - limits.0) * (k as f64 + 0.5) / bands as f64;
-            canvas.fill(Rect { top: edge(k + 1), bottom: edge(k), ..bar }, self.color(value, limits))?;
+            // a pixel further, which the next one covers: no seam is left between them
+            let top = (edge(k + 1) - 1.0).max(bar.top);
+            canvas.fill(Rect { top, bottom: edge(k), ..bar }, self.color(value, limits))?;
         }
         for (value, text) in self.bar_ticks(plot.height()) {
             let y = plot.bottom - (value - limits.0) / (limits.1 - limits.0) * plot.height();
             tick(canvas, (bar.right + 1.0, y), (bar.right + px(TICK), y))?;
             let at = (bar.right + px(TICK + TICK_GAP), y + px(TICK_TEXT) * Font::CAPITAL / 2.0);
-            canvas.text(&text, at, px(TICK_TEXT), Anchor::Start, INK)?;
+            canvas.text(&text, at, px(TICK_TEXT), HPos::Left, INK)?;
         }
         Ok(())
     }
@@ -387,9 +371,4 @@ pub(super) fn limits(extent: Option<(f64, f64)>, diverging: bool) -> (f64, f64) 
     // all the same
     let around = if lo == 0.0 { 0.5 } else { 0.5 * lo.abs() };
     if lo < hi { (lo, hi) } else { (lo - around, lo + around) }
-}
-
-/// `rect` with one device pixel more on each side, where its outline goes.
-fn grown(rect: Rect) -> Rect {
-    Rect { left: rect.left - 1.0, top: rect.top - 1.0, right: rect.right + 1.0, bottom: rect.bottom + 1.0 }
 }

@@ -1,10 +1,13 @@
 //! The legend of a line plot: inside, where it hides least.
 
-use super::canvas::{Anchor, Canvas, Point, Rect, px};
+use plotters::backend::DrawingBackend;
+use plotters::style::text_anchor::HPos;
+
+use super::canvas::Canvas;
 use super::colors::{INK, Rgb, WHITE};
 use super::font::Font;
-use super::line::dashes;
-use super::panel::TICK_TEXT;
+use super::geometry::{Point, Rect, px};
+use super::space::TICK_TEXT;
 use crate::error::Result;
 
 /// One line of the legend.
@@ -65,13 +68,7 @@ impl Legend {
             .flat_map(|top| across.map(|left| (left.round(), top.round())))
             .map(|(left, top)| Rect { left, top, right: left + width, bottom: top + height });
         let hidden = |place: &Rect| {
-            let near = px(3.0);
-            let reach = Rect {
-                left: place.left - near,
-                top: place.top - near,
-                right: place.right + near,
-                bottom: place.bottom + near,
-            };
+            let reach = place.grown(px(3.0));
             let length = |pair: &[Point]| {
                 reach.clip(pair[0], pair[1]).map_or(0.0, |(a, b)| (b.0 - a.0).hypot(b.1 - a.1).max(1.0))
             };
@@ -93,7 +90,12 @@ impl Legend {
         best.1
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, plot: Rect, curves: &[Vec<Point>]) -> Result<()> {
+    pub(super) fn draw(
+        &self,
+        canvas: &mut Canvas<impl DrawingBackend>,
+        plot: Rect,
+        curves: &[Vec<Point>],
+    ) -> Result<()> {
         if self.entries.is_empty() {
             return Ok(());
         }
@@ -105,11 +107,11 @@ impl Legend {
             let middle = place.top + px(PADDING) + (k % self.rows) as f64 * px(LINE) + px(TICK_TEXT) / 2.0;
             let swatch = (left, left + px(SWATCH));
             match entry.dashed {
-                true => dashes(canvas, swatch, middle, entry.color)?,
+                true => canvas.dashes(swatch, middle, entry.color)?,
                 false => canvas.stroke(&[(swatch.0, middle), (swatch.1, middle)], px(2.0), entry.color)?,
             }
             let at = (swatch.1 + px(GAP), middle + px(TICK_TEXT) * Font::CAPITAL / 2.0);
-            canvas.text(&entry.name, at, px(TICK_TEXT), Anchor::Start, INK)?;
+            canvas.text(&entry.name, at, px(TICK_TEXT), HPos::Left, INK)?;
         }
         Ok(())
     }

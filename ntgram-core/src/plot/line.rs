@@ -1,11 +1,16 @@
 //! Curves over a common horizontal axis, with horizontal baselines and a legend.
 
 use super::axes::{Axes, Below, Scale};
-use super::canvas::{Canvas, Point, Rect, px};
+use plotters::backend::DrawingBackend;
+
+use super::canvas::Canvas;
+use super::captions::{Captions, caption_setters};
 use super::colors::{Color, Rgb};
 use super::font::Font;
+use super::geometry::{Point, Rect, px};
 use super::legend::{Entry, Legend};
-use super::panel::{Captions, Margins, Slot, caption_setters, check_range};
+use super::range;
+use super::space::{Margins, Slot};
 use crate::error::{Error, Result};
 
 /// Curves, each with a name for the legend, and horizontal baselines.
@@ -61,14 +66,14 @@ impl LinePlot {
     caption_setters!();
 
     /// Adds a curve through `(0, ys[0])`, `(1, ys[1])` … An empty name keeps it out of the legend.
-    pub fn line(mut self, name: &str, ys: &[f64]) -> Self {
-        self.series.push(Series { name: name.to_owned(), xs: None, ys: ys.to_vec(), color: None });
+    pub fn line(mut self, name: impl ToString, ys: &[f64]) -> Self {
+        self.series.push(Series { name: name.to_string(), xs: None, ys: ys.to_vec(), color: None });
         self
     }
 
     /// Adds a curve through `(xs[0], ys[0])`, `(xs[1], ys[1])` …
-    pub fn line_xy(mut self, name: &str, xs: &[f64], ys: &[f64]) -> Self {
-        self.series.push(Series { name: name.to_owned(), xs: Some(xs.to_vec()), ys: ys.to_vec(), color: None });
+    pub fn line_xy(mut self, name: impl ToString, xs: &[f64], ys: &[f64]) -> Self {
+        self.series.push(Series { name: name.to_string(), xs: Some(xs.to_vec()), ys: ys.to_vec(), color: None });
         self
     }
 
@@ -81,8 +86,8 @@ impl LinePlot {
     }
 
     /// Adds a dashed horizontal line at `y`.
-    pub fn hline(mut self, name: &str, y: f64, color: Color) -> Self {
-        self.baselines.push(Baseline { name: name.to_owned(), y, color });
+    pub fn hline(mut self, name: impl ToString, y: f64, color: Color) -> Self {
+        self.baselines.push(Baseline { name: name.to_string(), y, color });
         self
     }
 
@@ -132,7 +137,7 @@ impl LinePlot {
             }
         }
         let Some(range) = self.y_range else { return Ok(()) };
-        check_range("y_range", range)?;
+        range::check("y_range", range)?;
         if self.log_y && range.0 <= 0.0 {
             let expected = "a logarithmic axis begins above 0";
             return Err(Error::argument("y_range", format!("({}, {})", range.0, range.1), expected));
@@ -179,7 +184,7 @@ impl LinePlot {
         self.axes(font, size.0).margins(font, size)
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas, slot: Slot) -> Result<()> {
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot) -> Result<()> {
         let plot = slot.plot;
         let axes = self.axes(&canvas.font, plot.width());
         let x = self.x_scale();
@@ -214,7 +219,7 @@ impl LinePlot {
             let color = baseline.color.rgb();
             let y = axes.y_pixel(baseline.y, plot);
             if (plot.top..=plot.bottom).contains(&y) {
-                dashes(canvas, (plot.left, plot.right), y, color)?;
+                canvas.dashes((plot.left, plot.right), y, color)?;
                 drawn.push(vec![(plot.left, y), (plot.right, y)]);
             }
             entries.push(Entry { name: baseline.name.clone(), color, dashed: true });
@@ -224,18 +229,6 @@ impl LinePlot {
         let ticks = self.ticks(&canvas.font, (plot.width(), plot.height()));
         self.captions.draw(canvas, plot, ticks, slot.outer)
     }
-}
-
-/// A dashed horizontal line, at whole pixels.
-pub(super) fn dashes(canvas: &mut Canvas, (from, to): (f64, f64), y: f64, color: Rgb) -> Result<()> {
-    let (dash, gap, half) = (px(6.0), px(3.5), px(0.75));
-    let mut left = from;
-    while left < to {
-        let rect = Rect { left, right: (left + dash).min(to), top: y.round() - half, bottom: y.round() + half };
-        canvas.fill(rect, color)?;
-        left += dash + gap;
-    }
-    Ok(())
 }
 
 /// Of the points of each pixel column the first, the lowest, the highest and the last, in their order; points

@@ -1,10 +1,11 @@
 //! A slider over plots: how something changes, one picture at a time, on a page without a kernel behind it.
 
-use super::canvas::SCALE;
-use super::figure::Bitmap;
-use super::heatmap::limits;
+use super::bitmap::Bitmap;
+use super::figure::Figure;
+use super::geometry::SCALE;
+use super::heatmap::{Heatmap, limits};
+use super::panel::Panel;
 use super::png;
-use super::{Figure, Heatmap, Panel};
 use crate::error::{Error, Result};
 use crate::listing::escape;
 
@@ -28,7 +29,7 @@ pub struct Slider {
 /// use ntgram_core::prelude::*;
 /// # fn main() -> Result<()> {
 /// let growing = [1.0, 2.0, 3.0].map(|x| Heatmap::new(&[x, 0.0, 0.0, x], 2, 2));
-/// let frames = growing.into_iter().enumerate().map(|(k, map)| Ok(map?.title(&format!("step {k}")))).collect::<Result<_>>()?;
+/// let frames = growing.into_iter().enumerate().map(|(k, map)| Ok(map?.title(format!("step {k}")))).collect::<Result<_>>()?;
 /// let slider = display_heatmaps(frames)?;
 /// assert_eq!(slider.len(), 3);
 /// # Ok(()) }
@@ -46,7 +47,7 @@ pub fn display_heatmaps(heatmaps: Vec<Heatmap>) -> Result<Slider> {
     let extents = heatmaps.iter().filter_map(Heatmap::extent);
     let (lo, hi) =
         limits(extents.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))), heatmaps.iter().any(Heatmap::is_diverging));
-    Slider::new(heatmaps.into_iter().map(|map| map.range(lo, hi).into()).collect())
+    Slider::new(heatmaps.into_iter().map(|map| map.range(lo, hi)))
 }
 
 impl Slider {
@@ -54,7 +55,8 @@ impl Slider {
     ///
     /// # Errors
     /// No frames.
-    pub fn new(frames: Vec<Panel>) -> Result<Self> {
+    pub fn new(frames: impl IntoIterator<Item = impl Into<Panel>>) -> Result<Self> {
+        let frames: Vec<Panel> = frames.into_iter().map(Into::into).collect();
         if frames.is_empty() {
             return Err(Error::argument("frames", "empty", "a slider needs at least one frame"));
         }
@@ -81,7 +83,7 @@ impl Slider {
         let last = self.frames.len() - 1;
         let count = self.frames.len().min(STILLS);
         let chosen = (0..count).map(|k| self.frames[(k * last) / (count - 1).max(1)].clone());
-        Figure::grid(count, chosen.collect())
+        Figure::grid(count).with_all(chosen)
     }
 
     /// [`stills`](Self::stills) as a PNG file.
@@ -162,7 +164,7 @@ mod tests {
 
     fn maps(scales: &[f64]) -> Vec<Heatmap> {
         let map =
-            |(k, x): (usize, &f64)| Heatmap::new(&[*x, -x, 0.0, 0.5 * x], 2, 2).unwrap().title(&format!("step <{k}>"));
+            |(k, x): (usize, &f64)| Heatmap::new(&[*x, -x, 0.0, 0.5 * x], 2, 2).unwrap().title(format!("step <{k}>"));
         scales.iter().enumerate().map(map).collect()
     }
 

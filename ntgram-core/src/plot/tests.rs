@@ -1,6 +1,9 @@
 //! Whole figures, as files: sizes, pixels, documents, errors.
 
+use proptest::prelude::*;
+
 use super::colors::{self, Rgb};
+use super::bitmap::Bitmap;
 use super::*;
 use crate::error::{Error, Result};
 
@@ -19,6 +22,11 @@ impl Picture {
         assert_eq!((info.color_type, info.bit_depth), (::png::ColorType::Rgb, ::png::BitDepth::Eight));
         assert_eq!(reader.info().pixel_dims.map(|d| d.xppu), Some(7559));
         Self { pixels, width: info.width as usize, height: info.height as usize }
+    }
+
+    fn from(bitmap: Bitmap) -> Self {
+        let (width, height) = bitmap.size;
+        Self { pixels: bitmap.pixels, width: width as usize, height: height as usize }
     }
 
     fn at(&self, x: usize, y: usize) -> Rgb {
@@ -74,7 +82,7 @@ fn pictures_have_two_pixels_for_each_css_pixel() {
         Heatmap::new(&ramp(3, 4), 3, 4).unwrap().figure(),
         BarChart::new(&[1.0, -2.0]).unwrap().figure(),
         Plane::new(&[1.0, -0.2, 0.0], &[0.1, 3.0, 0.0]).unwrap().polygon().title("W_U").figure(),
-        Figure::grid(2, vec![line().into(), line().into(), line().into()]).title("All"),
+        Figure::grid(2).with_all([line(), line(), line()]).title("All"),
         line().figure().with_size(501, 333),
     ];
     for figure in &figures {
@@ -239,7 +247,7 @@ fn documents_are_well_formed_and_hold_their_texts() {
     let bars = BarChart::new(&[1.0, 2.0]).unwrap().labels(&["R&D", "Ŵ"]);
     let plane = Plane::new(&[1.0, 2.0, 0.0], &[2.0, 0.0, 0.0]).unwrap().labels(&["to&", "x", "o"]).polygon();
     let plane = plane.dots(&[0.5], &[-0.5], Color::Blue);
-    let figure = Figure::grid(2, vec![heatmap.into(), line.into(), bars.into(), plane.into()]).title("Everything");
+    let figure = Figure::grid(2).with(heatmap).with(line).with(bars).with(plane).title("Everything");
     let svg = figure.to_svg().unwrap();
     check_document(&svg);
     for text in [
@@ -255,7 +263,7 @@ fn documents_are_well_formed_and_hold_their_texts() {
         assert!(svg.contains(text), "{text}");
     }
     let (width, height) = figure.size().unwrap();
-    let viewed = format!("viewBox=\"0 0 {} {}\"", 2 * width, 2 * height);
+    let viewed = format!("viewBox=\"0 0 {} {}\"", 16 * width, 16 * height);
     assert!(svg.starts_with(&format!("<svg width=\"{width}\" height=\"{height}\" {viewed}")), "{}", &svg[..200]);
     // 3600 cells are one image, above the background and below everything else
     let image = svg.find("<image").unwrap();
@@ -297,43 +305,45 @@ fn wrong_arguments_are_named() {
     let line = || LinePlot::new().line("loss", &[1.0, 2.0]);
     let bars = || BarChart::new(&[1.0, 2.0]).unwrap();
     let vectors = || Plane::new(&[1.0, 2.0], &[1.0, -1.0]).unwrap();
-    let drawn = |panel: Panel| panel.figure().to_png().map(drop);
+    fn drawn(plot: impl Into<Panel>) -> Result<()> {
+        Figure::new(plot).to_png().map(drop)
+    }
     let cases: Vec<(&str, Result<()>)> = vec![
         ("rows", Heatmap::new(&[], 0, 3).map(drop)),
         ("cols", Heatmap::new(&[], 3, 0).map(drop)),
         ("values", Heatmap::new(&[1.0; 5], 2, 3).map(drop)),
         ("values", Heatmap::new(&[1.0], usize::MAX, 2).map(drop)),
-        ("range", drawn(heatmap().range(1.0, 1.0).into())),
-        ("range", drawn(heatmap().range(0.0, f64::NAN).into())),
-        ("row_labels", drawn(heatmap().row_labels(&["a"]).into())),
-        ("row_labels", drawn(heatmap().row_label(2, "a").into())),
-        ("col_labels", drawn(heatmap().col_labels(&[]).into())),
-        ("col_labels", drawn(heatmap().col_label(3, "a").into())),
-        ("series", drawn(LinePlot::new().into())),
-        ("ys", drawn(LinePlot::new().line("loss", &[]).into())),
-        ("ys", drawn(LinePlot::new().line("loss", &[f64::NAN]).into())),
-        ("ys", drawn(LinePlot::new().line("loss", &[-1.0]).log_y().into())),
-        ("xs", drawn(LinePlot::new().line_xy("loss", &[1.0], &[1.0, 2.0]).into())),
-        ("xs", drawn(LinePlot::new().line_xy("loss", &[f64::NAN, 1.0], &[1.0, 2.0]).into())),
-        ("y", drawn(line().hline("random", f64::NAN, Color::Red).into())),
-        ("y", drawn(line().hline("random", 0.0, Color::Red).log_y().into())),
-        ("y_range", drawn(line().y_range(2.0, 1.0).into())),
-        ("y_range", drawn(line().y_range(0.0, 1.0).log_y().into())),
+        ("range", drawn(heatmap().range(1.0, 1.0))),
+        ("range", drawn(heatmap().range(0.0, f64::NAN))),
+        ("row_labels", drawn(heatmap().row_labels(&["a"]))),
+        ("row_labels", drawn(heatmap().row_label(2, "a"))),
+        ("col_labels", drawn(heatmap().col_labels([""; 0]))),
+        ("col_labels", drawn(heatmap().col_label(3, "a"))),
+        ("series", drawn(LinePlot::new())),
+        ("ys", drawn(LinePlot::new().line("loss", &[]))),
+        ("ys", drawn(LinePlot::new().line("loss", &[f64::NAN]))),
+        ("ys", drawn(LinePlot::new().line("loss", &[-1.0]).log_y())),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[1.0], &[1.0, 2.0]))),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[f64::NAN, 1.0], &[1.0, 2.0]))),
+        ("y", drawn(line().hline("random", f64::NAN, Color::Red))),
+        ("y", drawn(line().hline("random", 0.0, Color::Red).log_y())),
+        ("y_range", drawn(line().y_range(2.0, 1.0))),
+        ("y_range", drawn(line().y_range(0.0, 1.0).log_y())),
         ("values", BarChart::new(&[]).map(drop)),
         ("values", BarChart::new(&[f64::NAN]).map(drop)),
-        ("labels", drawn(bars().labels(&["a"]).into())),
-        ("y_range", drawn(bars().y_range(1.0, f64::INFINITY).into())),
+        ("labels", drawn(bars().labels(&["a"]))),
+        ("y_range", drawn(bars().y_range(1.0, f64::INFINITY))),
         ("xs", Plane::new(&[], &[]).map(drop)),
         ("xs", Plane::new(&[f64::NAN], &[0.0]).map(drop)),
         ("ys", Plane::new(&[1.0], &[f64::INFINITY]).map(drop)),
         ("ys", Plane::new(&[1.0], &[]).map(drop)),
-        ("ys", drawn(vectors().dots(&[1.0, 2.0], &[1.0], Color::Red).into())),
-        ("labels", drawn(vectors().labels(&["a"]).into())),
-        ("labels", drawn(vectors().label(2, "a").into())),
-        ("colors", drawn(vectors().colors(&[Color::Red]).into())),
-        ("reach", drawn(vectors().reach(0.0).into())),
-        ("panels", Figure::grid(2, vec![]).to_png().map(drop)),
-        ("columns", Figure::grid(0, vec![line().into()]).to_svg().map(drop)),
+        ("ys", drawn(vectors().dots(&[1.0, 2.0], &[1.0], Color::Red))),
+        ("labels", drawn(vectors().labels(&["a"]))),
+        ("labels", drawn(vectors().label(2, "a"))),
+        ("colors", drawn(vectors().colors(&[Color::Red]))),
+        ("reach", drawn(vectors().reach(0.0))),
+        ("panels", Figure::grid(2).to_png().map(drop)),
+        ("columns", Figure::grid(0).with(line()).to_svg().map(drop)),
         ("size", line().figure().with_size(0, 100).to_png().map(drop)),
         ("size", line().figure().with_size(100, 20).to_png().map(drop)),
         ("size", line().figure().with_size(u32::MAX, u32::MAX).size().map(drop)),
@@ -348,7 +358,7 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn the_least_size_that_an_error_names_is_enough() {
-    let figure = Figure::grid(2, vec![LinePlot::new().line("loss", &[1.0, 2.0]).title("Loss").into(); 4]);
+    let figure = Figure::grid(2).with_all(vec![LinePlot::new().line("loss", &[1.0, 2.0]).title("Loss"); 4]);
     let message = figure.clone().with_size(20, 20).to_png().unwrap_err().to_string();
     let numbers: Vec<u32> = message.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
     let &[_, _, width, height] = &numbers[..] else { panic!("{message}") };
@@ -397,5 +407,69 @@ fn arrows_start_in_the_middle_and_have_their_colours() {
         let figure = plane.figure();
         assert!(Picture::of(&figure).has_white_edges());
         check_document(&figure.to_svg().unwrap());
+    }
+}
+
+/// A finite number of any size: of a common one, or of any bits.
+fn finite() -> impl Strategy<Value = f64> {
+    let any = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |x| x.is_finite());
+    let edges = [0.0, -0.0, 1.0, 5e-324, f64::MIN_POSITIVE, f64::EPSILON, f64::MAX, f64::MIN, 1e295, 1e15 + 1.0];
+    prop_oneof![any, -10.0..10.0, prop::sample::select(edges.to_vec())]
+}
+
+fn finites() -> impl Strategy<Value = Vec<f64>> {
+    prop::collection::vec(finite(), 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_finite_numbers_are_drawn_soon(
+        values in finites(),
+        more in finites(),
+        ends in (finite(), finite()),
+        rows in 1usize..4,
+        label in ".{0,80}",
+        long in 0usize..2000,
+    ) {
+        let started = std::time::Instant::now();
+        let label = label.repeat(1 + long);
+        let count = values.len().min(more.len());
+        let (xs, ys) = (&values[..count], &more[..count]);
+        let rows = if count % rows == 0 { rows } else { 1 };
+        let map = || Heatmap::new(xs, rows, count / rows).unwrap().title(&label).row_label(0, &label);
+        let line = || LinePlot::new().line(&label, &values).line_xy("xy", xs, ys).hline(&label, more[0], Color::Red);
+        let bars = || BarChart::new(ys).unwrap().labels(vec![&label; count]).y_label(&label);
+        let plane = || Plane::new(xs, ys).unwrap().labels(vec![&label; count]).polygon().dots(ys, xs, Color::Blue);
+        let plots: [Panel; 13] = [
+            map().into(),
+            map().diverging().annotated().into(),
+            map().range(ends.0, ends.1).into(),
+            line().into(),
+            line().log_y().into(),
+            LinePlot::new().line("", &values.iter().map(|v| v.abs()).collect::<Vec<_>>()).log_y().into(),
+            line().y_range(ends.0, ends.1).into(),
+            line().y_range(ends.0, ends.1).log_y().into(),
+            bars().into(),
+            bars().y_range(ends.0, ends.1).into(),
+            plane().into(),
+            plane().reach(ends.0).into(),
+            plane().x_label(&label).into(),
+        ];
+        for (k, plot) in plots.into_iter().enumerate() {
+            let t = std::time::Instant::now();
+            let figure = plot.figure();
+            match figure.to_svg() {
+                Ok(svg) => check_document(&svg),
+                Err(error) => prop_assert!(matches!(error, Error::Argument { .. }), "{k}: {error}"),
+            }
+            let s = t.elapsed();
+            if let Ok(bitmap) = figure.bitmap() {
+                prop_assert!(Picture::from(bitmap).has_white_edges(), "{k}");
+            }
+            eprintln!("{k} svg {s:?} all {:?} label {}", t.elapsed(), label.len());
+        }
+        prop_assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
     }
 }

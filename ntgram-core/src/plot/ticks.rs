@@ -29,13 +29,11 @@ pub(super) fn logarithmic(lo: f64, hi: f64, most: usize) -> Vec<(f64, String)> {
     let decades = (last - first + 1).max(0) as usize;
     if decades >= 3 {
         let every = decades.div_ceil(most.max(2));
-        return (first..=last).step_by(every).map(|p| (10f64.powi(p), power_of_ten(p))).collect();
+        return (first..=last).step_by(every).map(|p| (ten(p), power_of_ten(p))).collect();
     }
-    let inside = |v: f64| (lo * (1.0 - 1e-9)..=hi * (1.0 + 1e-9)).contains(&v);
-    let values: Vec<f64> = (first - 1..=last + 1)
-        .flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * 10f64.powi(p)))
-        .filter(|v| inside(*v))
-        .collect();
+    let inside = |v: f64| v.is_finite() && (lo * (1.0 - 1e-9)..=hi * (1.0 + 1e-9)).contains(&v);
+    let values: Vec<f64> =
+        (first - 1..=last + 1).flat_map(|p| [1.0, 2.0, 5.0].map(|m| m * ten(p))).filter(|v| inside(*v)).collect();
     if values.len() < 3 {
         return linear(lo, hi, most, 0.0);
     }
@@ -48,10 +46,7 @@ pub(super) fn logarithmic_minor(lo: f64, hi: f64) -> Vec<f64> {
     if last - first > 12 {
         return Vec::new();
     }
-    (first..=last)
-        .flat_map(|p| (2..10).map(move |m| f64::from(m) * 10f64.powi(p)))
-        .filter(|v| (lo..=hi).contains(v))
-        .collect()
+    (first..=last).flat_map(|p| (2..10).map(move |m| f64::from(m) * ten(p))).filter(|v| (lo..=hi).contains(v)).collect()
 }
 
 /// The numbers with as many decimals as multiples of `step` need; very large and very small ones as 2e5, 1.5e−6.
@@ -81,15 +76,49 @@ fn scientific(v: f64, digits: usize) -> String {
     typeset(&format!("{mantissa}e{exponent}"))
 }
 
-/// A number in a heatmap's cell, where the largest is `largest`: about three digits.
-pub(super) fn cell(v: f64, largest: f64) -> String {
-    match largest {
-        _ if v.is_nan() => String::new(),
-        _ if v.is_infinite() => if v > 0.0 { "∞" } else { "−∞" }.to_owned(),
-        l if l >= 1e5 || (l > 0.0 && l < 0.01) => scientific(v, 1),
-        l if l >= 100.0 => typeset(&format!("{v:.0}")),
-        l if l >= 10.0 => typeset(&format!("{v:.1}")),
-        _ => typeset(&format!("{v:.2}")),
+/// How the numbers in a heatmap's cells are written: with about three digits, and with more where all are so near to one another
+/// that they would read alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum CellNumbers {
+    /// With so many decimals.
+    Plain(usize),
+    /// As 1.5e−6, with so many digits after the point.
+    Scientific(usize),
+}
+
+impl CellNumbers {
+    /// How these values are written.
+    pub(super) fn of(values: &[f64]) -> Self {
+        let finite = values.iter().copied().filter(|v| v.is_finite());
+        let (lo, hi) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), v| (lo.min(v), hi.max(v)));
+        let largest = lo.abs().max(hi.abs());
+        if lo > hi || largest == 0.0 {
+            return Self::Plain(2);
+        }
+        // powers of ten: of the first digit, and of the last one that is written
+        let first = largest.log10().floor() as i32;
+        let small_or_large = !(0.01..1e5).contains(&largest);
+        let usual = if small_or_large { first - 1 } else { (first - 2).clamp(-2, 0) };
+        // halves, because the difference may be more than a number can be
+        let half = hi / 2.0 - lo / 2.0;
+        let alike = half > 0.0 && 2.5 * ten(usual) > half;
+        let last = if alike { usual.min((half.log10() + 2f64.log10()).floor() as i32 - 1) } else { usual };
+        // doubles have no more than 16 digits
+        let last = last.max(first - 15);
+        match first {
+            0..15 if last <= 0 => Self::Plain(-last as usize),
+            _ if small_or_large => Self::Scientific((first - last) as usize),
+            _ => Self::Plain(-last as usize),
+        }
+    }
+
+    pub(super) fn write(self, v: f64) -> String {
+        match self {
+            _ if v.is_nan() => String::new(),
+            _ if v.is_infinite() => if v > 0.0 { "∞" } else { "−∞" }.to_owned(),
+            Self::Scientific(digits) => scientific(v, digits),
+            Self::Plain(decimals) => typeset(&format!("{v:.decimals$}")),
+        }
     }
 }
 
@@ -99,6 +128,11 @@ fn typeset(number: &str) -> String {
         Some(rest) if rest.chars().all(|c| matches!(c, '0' | '.')) => rest.to_owned(),
         _ => number.replace('-', "−"),
     }
+}
+
+/// 10 to the `exponent`, also where that is less than the least normal number.
+fn ten(exponent: i32) -> f64 {
+    10f64.powf(exponent.into())
 }
 
 fn power_of_ten(exponent: i32) -> String {
@@ -157,10 +191,24 @@ mod tests {
 
     #[test]
     fn cells_have_about_three_digits() {
-        assert_eq!(cell(-0.123, 1.0), "−0.12");
-        assert_eq!(cell(-0.001, 1.0), "0.00");
-        assert_eq!(cell(123.4, 200.0), "123");
-        assert_eq!(cell(1.23e-6, 2e-6), "1.2e−6");
-        assert_eq!(cell(f64::NEG_INFINITY, 1.0), "−∞");
+        let written = |values: &[f64]| values.iter().map(|v| CellNumbers::of(values).write(*v)).collect::<Vec<_>>();
+        assert_eq!(written(&[-0.123, -0.001, 1.0, f64::NEG_INFINITY]), ["−0.12", "0.00", "1.00", "−∞"]);
+        assert_eq!(written(&[123.4, 200.0, f64::NAN, 0.0]), ["123", "200", "", "0"]);
+        assert_eq!(written(&[12.34, -3.0]), ["12.3", "−3.0"]);
+        assert_eq!(written(&[1.23e-6, -2e-6]), ["1.2e−6", "−2e−6"]);
+        assert_eq!(written(&[2e5, 1.26e7]), ["2e5", "1.3e7"]);
+        assert_eq!(written(&[0.0, 0.0]), ["0.00", "0.00"]);
+        assert_eq!(written(&[f64::MAX, f64::MIN]), ["1.8e308", "−1.8e308"]);
+    }
+
+    #[test]
+    fn cells_that_lie_close_together_differ() {
+        for (base, step) in [(1e9, 1.0), (1.0, 1e-6), (1e-5, 1e-12), (-3e20, 1e12), (5.0, 0.001)] {
+            let values: Vec<f64> = (0..9).map(|k| base + step * f64::from(k)).collect();
+            let texts: Vec<String> = values.iter().map(|v| CellNumbers::of(&values).write(*v)).collect();
+            assert!(texts.windows(2).all(|pair| pair[0] != pair[1]), "{texts:?}");
+        }
+        let near: Vec<f64> = (0..3).map(|k| 1e9 + f64::from(k)).collect();
+        assert_eq!(CellNumbers::of(&near).write(1e9 + 1.0), "1000000001.0");
     }
 }
