@@ -27,7 +27,7 @@ CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelu
 SETTING = """
 let config = TransformerConfig {
     d_model: 10, n_vocab: 50, n_layers: 1, width: 0, depth: 0,
-    parallel_heads: 10, n_heads: 1, context_window: 3, skips: Skips::default(),
+    n_modules: 10, n_heads: 1, context_window: 3, skips: Skips::default(),
 };
 let mut rng = TorchRng::new(1);
 let pi = last_position_law(&[50, 50], 50, 0.0, 0.95, &mut rng)?;
@@ -55,7 +55,8 @@ def test_a_copy_shares_only_what_no_kernel_rewrites(tmp_path):
 
 
 def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
-    needs = {"ctx": ["ntgram-core", "added"], "ntgram-core": ["tch", "polars"], "tch": ["torch-sys", "zip"],
+    needs = {"ctx": ["ntgram-core", "added"], "ntgram-core": ["ntgram-engine", "tch", "polars"],
+             "ntgram-engine": ["zip"], "tch": ["torch-sys", "zip"],
              "torch-sys": ["libc", "cc"], "polars": ["libc"], "added": ["libc"], "zip": [], "libc": [], "cc": []}  # fmt: skip
     nodes = [
         {"id": f"{name}#1", "dependencies": [f"{n}#1" for n in on], "deps": [{"name": n, "pkg": f"{n}#1"} for n in on]}
@@ -64,9 +65,9 @@ def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
     packages = [{"id": f"{name}#1", "name": name} for name in needs]
     listed = {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": ["ctx#1"]}
     outlined = outline.outline(json.loads(json.dumps(listed)))
-    assert {p["name"] for p in outlined["packages"]} == {"ctx", "ntgram-core", "added", "tch", "torch-sys", "libc"}
+    assert {p["name"] for p in outlined["packages"]} == {"ctx", "ntgram-core", "ntgram-engine", "added", "tch", "torch-sys", "libc"}
     left = {node["id"][:-2]: [d["name"] for d in node["deps"]] for node in outlined["resolve"]["nodes"]}
-    assert left == {"ctx": ["ntgram-core", "added"], "ntgram-core": ["tch"], "tch": ["torch-sys"], "torch-sys": [],
+    assert left == {"ctx": ["ntgram-core", "added"], "ntgram-core": ["ntgram-engine", "tch"], "ntgram-engine": [], "tch": ["torch-sys"], "torch-sys": [],
                     "added": ["libc"], "libc": []}  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_dependencies_are_not_compiled_again_at_the_first_cell(start):
     running.run(CELL_0)
     started = (running.folder / "in-use").stat().st_mtime
     compiled = [path.name for path in running.folder.rglob("deps/*.rlib") if path.stat().st_mtime > started]
-    assert [name for name in compiled if "ntgram_core" not in name] == []
+    assert [name for name in compiled if "ntgram_core" not in name and "ntgram_engine" not in name] == []
 
 
 def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
@@ -173,7 +174,7 @@ def test_what_does_not_compile_is_shown_and_changes_nothing(start):
 def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, tmp_path):
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core"]:
+    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-engine"]:
         source = REPOSITORY / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, clone / name)
     (clone / "notebooks").mkdir()
@@ -236,7 +237,7 @@ def test_the_stop_button_ends_a_training_and_keeps_everything(setting, engine):
 
 def test_the_stop_button_ends_a_lot_of_trainings(setting):
     code = (
-        'println!("begun"); let histories = train_all(models.iter_mut()'
+        'println!("begun"); let histories = train_lot(models.iter_mut()'
         ".map(|model| Training::new(model, &data, options.clone())).collect())?;"
     )
     request = setting.send(code)

@@ -87,7 +87,7 @@ def test_numbers_of_cell_1(executed):
 
 def test_numbers_of_cell_2(executed):
     for run, frozen in [("freeze0", "true"), ("freeze1", "false")]:
-        (loss,) = numbers(executed[2], f"Freeze {{ freeze_e: {frozen}")
+        (loss,) = numbers(executed[2], f"Freeze {{ e: {frozen}")
         assert loss == near(tail(2, run))
 
 
@@ -105,7 +105,7 @@ def test_numbers_of_cell_3(executed):
 
 def test_numbers_of_cell_4(executed):
     for skipped, run in [("false", "skip_res_False"), ("true", "skip_res_True")]:
-        (loss,) = numbers(executed[4], f"Skips {{ skip_res_connection: {skipped}")
+        (loss,) = numbers(executed[4], f"Skips {{ res_connection: {skipped}")
         assert loss == near(tail(4, run))
 
 

@@ -91,9 +91,9 @@ def test_models_list_their_parameters(cells):
     assert re.search(r"^unemb.weight +\[10, 5\] +\d+\.\d+  trained$", data["text/plain"], re.M)
     assert ">word_emb.weight</td>" in data["text/html"]
     data = cells.shown("""
-let config = TransformerConfig { parallel_heads: 2, ..Default::default() };
+let config = TransformerConfig { n_modules: 2, ..Default::default() };
 let mut full = Transformer::new(&config, &pi, &mut TorchRng::new(1))?;
-full.freeze(Freeze { freeze_qkv: true, ..Default::default() });
+full.freeze(Freeze { qkv: true, ..Default::default() });
 full""")
     assert re.search(r"^attn_seq.0.1.in_proj_weight +\[15, 5\] +\d\.\d+  frozen$", data["text/plain"], re.M)
 
@@ -193,7 +193,7 @@ def test_progress_comes_while_it_works_at_most_a_line_a_second(cells):
     for code in [
         "train(&mut model, &data, &options)?;",
         "let mut other = model.clone();\n"
-        "train_all(vec![Training::new(&mut model, &data, options.clone()), Training::new(&mut other, &data, options.clone())])?;",
+        "train_lot(vec![Training::new(&mut model, &data, options.clone()), Training::new(&mut other, &data, options.clone())])?;",
     ]:
         outputs = cells.run(
             "let data = generate_data(1024, 4000, &pi, 3, &mut rng)?;\n"

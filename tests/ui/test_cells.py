@@ -11,7 +11,7 @@ PREPARE = """
 let mut rng = TorchRng::new(2108);
 let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
 let config = TransformerConfig {
-    d_model: 5, n_vocab: 10, n_layers: 1, width: 0, depth: 0, parallel_heads: 20, n_heads: 1, context_window: 3,
+    d_model: 5, n_vocab: 10, n_layers: 1, width: 0, depth: 0, n_modules: 20, n_heads: 1, context_window: 3,
     skips: Skips::default(),
 };
 let mut model = Transformer::new(&config, &pi, &mut rng)?;

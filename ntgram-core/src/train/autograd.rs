@@ -1,8 +1,7 @@
 //! Training through tch's autograd: any model, any window, any device. The readable oracle for the fast engine.
 
-use ntgram_engine::engine::StepOutcome;
 use ntgram_engine::laws::entropy;
-use ntgram_engine::train::{Run, Task};
+use ntgram_engine::train::{Run, StepOutcome, Task};
 use tch::{Device, Kind, Tensor};
 
 use super::loss::Scored;

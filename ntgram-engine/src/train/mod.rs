@@ -8,7 +8,7 @@ mod run;
 mod snapshot;
 mod task;
 
-pub use crate::engine::{AdamState as Adam, Loss};
+pub use crate::engine::{AdamState as Adam, Loss, StepOutcome};
 pub use history::History;
 pub use lot::side_by_side;
 pub use options::{Engine, Snapshots, TrainOptions};
