@@ -67,5 +67,10 @@ pub use tch;
 
 /// The README's code, compiled with the documentation's examples.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The repository's README, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct RepositoryReadme;

@@ -99,5 +99,6 @@ pub fn check_index(argument: &'static str, value: usize, size: usize) -> Result<
     if value < size {
         return Ok(());
     }
-    Err(Error::argument(argument, value, format!("it must be from 0 to {}", size - 1)))
+    let expected = if size == 0 { "there is none".to_owned() } else { format!("it must be from 0 to {}", size - 1) };
+    Err(Error::argument(argument, value, expected))
 }

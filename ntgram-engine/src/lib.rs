@@ -8,10 +8,11 @@
 //! let mut rng = TorchRng::new(2222); // torch.manual_seed(2222)
 //! let pi = power_unif_law(&[1.0, 1.0, 1.0], &[10, 10, 1], 10, &mut rng)?;
 //! let config = TransformerConfig { d_model: 5, n_vocab: 10, n_modules: 5, ..Default::default() };
-//! let mut values = initial_values(&config.parameters(), &mut rng);
+//! let model = ModelConfig::Transformer(&config);
+//! let mut values = model.initial_values(&mut rng)?;
 //! let data = generate_data(512, 200, &pi, 3, &mut rng)?;
 //! let options = TrainOptions::default().quiet();
-//! let task = Task::new(ModelConfig::Transformer(&config), Freeze::default(), &pi, &data, &options)?;
+//! let task = Task::new(model, Freeze::default(), &pi, &data, &options)?;
 //! let history = train_values(&task, &mut values)?;
 //! assert!(history.tail_loss() < history.loss[0]);
 //! # Ok(()) }
@@ -49,3 +50,8 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use rand;
+
+/// The README's code, compiled with the documentation's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,7 +13,8 @@ fn repository() -> PathBuf {
 /// Columns end where two blanks are: the module, what it may use (none: many blanks), what it is.
 fn table() -> Table {
     let text = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
-    let block = text.split("```modules\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of modules");
+    let block =
+        text.split("```modules\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of modules");
     let mut table = Table::new();
     let mut of_crate = String::new();
     for line in block.lines().filter(|line| !line.is_empty()) {

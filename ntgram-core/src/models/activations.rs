@@ -35,12 +35,17 @@ pub struct LayerActivations {
 }
 
 impl LayerActivations {
+    /// Number of modules.
+    fn modules(&self) -> usize {
+        self.attn_out.size().first().map_or(0, |&modules| modules as usize)
+    }
+
     /// Output of one module, `(B, S, d)`.
     ///
     /// # Errors
     /// `module` is not a module of this layer.
     pub fn module_out(&self, module: usize) -> Result<Tensor> {
-        check_index("module", module, self.attn_out.size()[0] as usize)?;
+        check_index("module", module, self.modules())?;
         Ok(self.attn_out.get(module as i64))
     }
 }
@@ -61,7 +66,7 @@ impl NamedTensors for Activations {
     fn names(&self) -> Vec<String> {
         let mut names = vec!["res_0".to_owned(), "pos".to_owned()];
         for (i, layer) in self.layers.iter().enumerate() {
-            names.extend((0..layer.attn_out.size()[0]).map(|j| format!("para_{j}_layer_{i}")));
+            names.extend((0..layer.modules()).map(|j| format!("para_{j}_layer_{i}")));
             names.extend([format!("res_after_attn_layer_{i}"), format!("mlp_{i}"), format!("res_after_mlp_layer_{i}")]);
         }
         names.push("logits".to_owned());

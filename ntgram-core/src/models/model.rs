@@ -21,7 +21,7 @@ impl State {
     /// Checks that `config` can learn the law, and draws the initial values.
     pub(super) fn init(config: ModelConfig, law: &Law, rng: &mut TorchRng) -> Result<Self> {
         config.check(law)?;
-        Ok(Self::new(law.clone(), Parameters::init(config.parameters(), rng)))
+        Ok(Self::new(law.clone(), Parameters::from_flat(config.parameters(), &config.initial_values(rng)?)))
     }
 
     pub(super) fn new(law: Law, params: Parameters) -> Self {

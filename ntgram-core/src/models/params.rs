@@ -1,11 +1,10 @@
 //! Named parameters of a model: their tensors in the order of the configuration's list, initial values drawn as
 //! PyTorch draws them, one flat view for optimisers and the fast engine.
 
-use ntgram_engine::models::{ParamSpec, Place, initial_values, n_values};
+use ntgram_engine::models::{ParamSpec, Place, n_values};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::rng::TorchRng;
 use crate::tensors::NamedTensors;
 use crate::torch::Torch;
 
@@ -17,10 +16,9 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// The initial values that PyTorch draws from `rng`.
-    pub(crate) fn init(specs: Vec<ParamSpec>, rng: &mut TorchRng) -> Self {
-        let values = initial_values(&specs, rng);
-        let tensors = Self::split(&specs, &values);
+    /// From all values, one after the other in the order of `specs`.
+    pub(crate) fn from_flat(specs: Vec<ParamSpec>, values: &[f32]) -> Self {
+        let tensors = Self::split(&specs, values);
         Self { specs, tensors }
     }
 

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::colors::{self, Rgb};
 use super::bitmap::Bitmap;
+use super::colors::{self, Rgb};
 use super::*;
 use crate::error::{Error, Result};
 

@@ -8,13 +8,14 @@ mod transformer;
 mod weights;
 
 pub use low_rank::LowRankConfig;
-pub use parameters::{Freeze, MAX_VALUES, ParamKind, ParamSpec, initial_values, n_values};
+pub use parameters::{Freeze, MAX_VALUES, ParamKind, ParamSpec, n_values};
 pub use skips::Skips;
 pub use transformer::TransformerConfig;
 pub use weights::{LayerWeights, LinearWeights, LowRankWeights, ModuleWeights, Place, TransformerWeights};
 
 use crate::error::{Error, Result};
 use crate::laws::Law;
+use crate::rng::TorchRng;
 
 /// The sizes of either model.
 #[derive(Debug, Clone, Copy)]
@@ -50,16 +51,35 @@ impl ModelConfig<'_> {
         }
     }
 
+    /// Checks the sizes.
+    ///
+    /// # Errors
+    /// Sizes that do not fit each other, or more than [`MAX_VALUES`] values.
+    pub fn check_sizes(self) -> Result<()> {
+        match self {
+            Self::Transformer(config) => config.check(),
+            Self::LowRank(config) => config.check(),
+        }
+    }
+
+    /// The values of all parameters, one after the other, as PyTorch draws them: each from `U(-a, a)` with its own
+    /// [`init_bound`](ParamSpec::init_bound), one word of `rng` a value. The order of draws is that of the list, but a module's `out_proj`
+    /// comes before its `in_proj`, as there.
+    ///
+    /// # Errors
+    /// As [`check_sizes`](Self::check_sizes); nothing is drawn then.
+    pub fn initial_values(self, rng: &mut TorchRng) -> Result<Vec<f32>> {
+        self.check_sizes()?;
+        Ok(parameters::initial_values(&self.parameters(), rng))
+    }
+
     /// Checks the sizes, and that the model can learn `law`.
     ///
     /// # Errors
     /// Sizes that do not fit each other, another vocabulary than the law's, a context window shorter than the law, a low-rank model of
     /// another order.
     pub fn check(self, law: &Law) -> Result<()> {
-        match self {
-            Self::Transformer(config) => config.check()?,
-            Self::LowRank(config) => config.check()?,
-        }
+        self.check_sizes()?;
         if law.n_vocab() != self.n_vocab() {
             let expected = format!("the law's vocabulary has {} tokens", law.n_vocab());
             return Err(Error::argument("n_vocab", self.n_vocab(), expected));

@@ -44,6 +44,7 @@ pub enum ParamKind {
 
 /// One named parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParamSpec {
     /// Name, as PyTorch's `state_dict` of the original has it.
     pub name: String,
@@ -114,10 +115,8 @@ pub(super) fn check_total(sizes: &str, total: f64) -> Result<()> {
     ))
 }
 
-/// The values of all parameters, one after the other, as PyTorch draws them: each from `U(-a, a)` with its own
-/// [`init_bound`](ParamSpec::init_bound), one word of `rng` a value. The order of draws is that of the list, but a module's `out_proj`
-/// comes before its `in_proj`, as there.
-pub fn initial_values(list: &[ParamSpec], rng: &mut TorchRng) -> Vec<f32> {
+/// The values of all parameters of a model's list ([`ModelConfig::initial_values`](super::ModelConfig::initial_values)).
+pub(super) fn initial_values(list: &[ParamSpec], rng: &mut TorchRng) -> Vec<f32> {
     let mut values = Vec::with_capacity(n_values(list));
     let draw =
         |spec: &ParamSpec, rng: &mut TorchRng| rng.uniform_vec(spec.len(), -spec.init_bound(), spec.init_bound());
