@@ -27,7 +27,7 @@ impl Factors {
     pub(super) fn new(lr: f64, t: u64) -> Self {
         let [one, two] = corrections(t);
         let size = lr / one;
-        // Infinity times a moment of 0 would be no number.
+        // Infinity times a moment of 0 would be NaN.
         Self { root: (1.0 / (size * two.sqrt())).min(f32::MAX as f64) as f32, eps: (EPS / size) as f32 }
     }
 }

@@ -3,38 +3,38 @@
 //! For every head: `QK[e, c] = Σ_t W_Q[t, e] W_K[t, c] / √d_head`, so that a score is `x_queryᵀ QK x_key`; and
 //! `OV[e, c] = Σ_t W_V[t, e] W_O[c, t]`, so that a head writes `OVᵀ x` of a token it sees. `t` runs over the head's coordinates.
 
-use super::layout::{GroupSlots, Layout};
-use super::math::Buffer;
+use super::buffer::Buffer;
+use super::layout::{HeadGroup, Layout};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// One circuit matrix in the three layouts that the products need.
 #[derive(Debug)]
 pub(super) struct Circuit {
-    /// `[e, c, h]`, heads padded: (d, d lanes). On the way back its gradient takes its place, when the tables are filled.
-    pub(super) by_head_lane: Buffer,
+    /// `[e, c, h]`, heads padded: (d, d heads_padded). On the way back, once the tables are filled, its gradient takes its place.
+    pub(super) heads_last: Buffer,
     /// `[e, h, c]`, `c` padded: (d, heads stride).
-    pub(super) by_coordinate_lane: Buffer,
+    pub(super) coordinates_last: Buffer,
     /// `[c, h, e]`, `e` padded: (d heads, stride).
     pub(super) transposed: Buffer,
 }
 
 impl Circuit {
     pub(super) fn new(layout: &Layout) -> Self {
-        let &Layout { d, stride, heads, lanes, .. } = layout;
+        let &Layout { d, stride, heads, heads_padded, .. } = layout;
         Self {
-            by_head_lane: Buffer::new(d * d * lanes),
-            by_coordinate_lane: Buffer::new(d * heads * stride),
+            heads_last: Buffer::new(d * d * heads_padded),
+            coordinates_last: Buffer::new(d * heads * stride),
             transposed: Buffer::new(d * heads * stride),
         }
     }
 
-    /// Fills the other layouts from `by_head_lane`.
+    /// Fills the other layouts from `heads_last`.
     fn spread(&mut self, layout: &Layout) {
-        let &Layout { d, stride, heads, lanes, .. } = layout;
+        let &Layout { d, stride, heads, heads_padded, .. } = layout;
         let rows =
-            self.by_head_lane.chunks_exact(d * lanes).zip(self.by_coordinate_lane.chunks_exact_mut(heads * stride));
+            self.heads_last.chunks_exact(d * heads_padded).zip(self.coordinates_last.chunks_exact_mut(heads * stride));
         for (e, (row, by_coordinate)) in rows.enumerate() {
-            let columns = row.chunks_exact(lanes).zip(self.transposed.chunks_exact_mut(heads * stride));
+            let columns = row.chunks_exact(heads_padded).zip(self.transposed.chunks_exact_mut(heads * stride));
             for (c, (column, transposed)) in columns.enumerate() {
                 let strips = by_coordinate.chunks_exact_mut(stride).zip(transposed.chunks_exact_mut(stride));
                 for (&x, (by_coordinate, transposed)) in column.iter().zip(strips) {
@@ -60,19 +60,19 @@ vector_fn! {
         a: (&'a [f32], Steps),
         b: (&'a [f32], Steps),
         sizes: [usize; 3],
-        lanes: usize,
+        heads_padded: usize,
         factor: f32,
         add: bool,
     ) -> () {
         let [rows, columns, depth] = sizes;
-        for v in (0..lanes).step_by(I::Half::LANES) {
+        for v in (0..heads_padded).step_by(I::Half::LANES) {
             let mut i = 0;
             while i < rows {
                 let height = if rows - i >= 4 { 4 } else { 1 };
                 let mut j = 0;
                 while j < columns {
                     let at = [i, j, v];
-                    let (c, sizes) = ((&mut *c.0, c.1), [depth, lanes]);
+                    let (c, sizes) = ((&mut *c.0, c.1), [depth, heads_padded]);
                     j += match (height, columns - j) {
                         (4, 2..) => tile::<I::Half, 4, 2>(c, a, b, at, sizes, factor, add),
                         (4, _) => tile::<I::Half, 4, 1>(c, a, b, at, sizes, factor, add),
@@ -93,7 +93,7 @@ fn tile<V: Lanes, const H: usize, const W: usize>(
     a: (&[f32], Steps),
     b: (&[f32], Steps),
     [i, j, v]: [usize; 3],
-    [depth, lanes]: [usize; 2],
+    [depth, heads_padded]: [usize; 2],
     factor: f32,
     add: bool,
 ) -> usize {
@@ -101,10 +101,10 @@ fn tile<V: Lanes, const H: usize, const W: usize>(
     for k in 0..depth {
         let mut right = [V::zero(); W];
         for (w, right) in right.iter_mut().enumerate() {
-            *right = V::load(&b.0[(k * b.1.row + (j + w) * b.1.column) * lanes + v..]);
+            *right = V::load(&b.0[(k * b.1.row + (j + w) * b.1.column) * heads_padded + v..]);
         }
         for (h, sums) in sums.iter_mut().enumerate() {
-            let left = V::load(&a.0[((i + h) * a.1.row + k * a.1.column) * lanes + v..]);
+            let left = V::load(&a.0[((i + h) * a.1.row + k * a.1.column) * heads_padded + v..]);
             for (sum, &right) in sums.iter_mut().zip(&right) {
                 *sum = left.fma(right, *sum);
             }
@@ -113,7 +113,7 @@ fn tile<V: Lanes, const H: usize, const W: usize>(
     let factor = V::splat(factor);
     for (h, sums) in sums.iter().enumerate() {
         for (w, sum) in sums.iter().enumerate() {
-            let to = &mut c.0[((i + h) * c.1.row + (j + w) * c.1.column) * lanes + v..];
+            let to = &mut c.0[((i + h) * c.1.row + (j + w) * c.1.column) * heads_padded + v..];
             let old = if add { V::load(to) } else { V::zero() };
             sum.fma(factor, old).store(to);
         }
@@ -129,10 +129,10 @@ fn compose<I: Isa>(
     (right, right_steps): (&[f32], Steps),
     factor: f32,
 ) {
-    let &Layout { d, lanes, d_head, .. } = layout;
+    let &Layout { d, heads_padded, d_head, .. } = layout;
     let left = (left, Steps { row: 1, column: d });
-    let matrix = (&mut *circuit.by_head_lane, Steps { row: d, column: 1 });
-    product::<I>(matrix, left, (right, right_steps), [d, d, d_head], lanes, factor, false);
+    let matrix = (&mut *circuit.heads_last, Steps { row: d, column: 1 });
+    product::<I>(matrix, left, (right, right_steps), [d, d, d_head], heads_padded, factor, false);
     circuit.spread(layout);
 }
 
@@ -144,14 +144,14 @@ fn decompose<I: Isa>(
     (right, d_right, right_steps): (&[f32], &mut [f32], Steps),
     factor: f32,
 ) {
-    let &Layout { d, lanes, d_head, .. } = layout;
+    let &Layout { d, heads_padded, d_head, .. } = layout;
     let by_row = Steps { row: d, column: 1 };
     let transposed = Steps { row: 1, column: d };
     // d_left[t, e] = factor Σ_c right[t, c] matrix[e, c];  d_right[t, c] = factor Σ_e left[t, e] matrix[e, c]
-    let matrix = &*circuit.by_head_lane;
+    let matrix = &*circuit.heads_last;
     let sizes = [d_head, d, d];
-    product::<I>((d_left, by_row), (right, right_steps), (matrix, transposed), sizes, lanes, factor, true);
-    product::<I>((d_right, right_steps), (left, by_row), (matrix, by_row), sizes, lanes, factor, true);
+    product::<I>((d_left, by_row), (right, right_steps), (matrix, transposed), sizes, heads_padded, factor, true);
+    product::<I>((d_right, right_steps), (left, by_row), (matrix, by_row), sizes, heads_padded, factor, true);
 }
 
 /// How `W_K[t, c]` and `W_O[c, t]` lie, by `t` and `c`.
@@ -159,12 +159,12 @@ fn right_steps(layout: &Layout) -> [Steps; 2] {
     [Steps { row: layout.d, column: 1 }, Steps { row: 1, column: layout.d_head }]
 }
 
-/// Both circuits of the group whose weights lie at `slots`, from the parameters.
-pub(super) fn forward<I: Isa>(qk: &mut Circuit, ov: &mut Circuit, layout: &Layout, slots: &GroupSlots, params: &[f32]) {
+/// Both circuits of a group of heads, from the parameters.
+pub(super) fn forward<I: Isa>(qk: &mut Circuit, ov: &mut Circuit, layout: &Layout, group: &HeadGroup, params: &[f32]) {
     let scale = 1.0 / (layout.d_head as f32).sqrt();
     let [of_k, of_o] = right_steps(layout);
-    compose::<I>(qk, layout, &params[slots.w_q.clone()], (&params[slots.w_k.clone()], of_k), scale);
-    compose::<I>(ov, layout, &params[slots.w_v.clone()], (&params[slots.w_o.clone()], of_o), 1.0);
+    compose::<I>(qk, layout, &params[group.w_q.clone()], (&params[group.w_k.clone()], of_k), scale);
+    compose::<I>(ov, layout, &params[group.w_v.clone()], (&params[group.w_o.clone()], of_o), 1.0);
 }
 
 /// From the circuits' gradients to the parameters', added.
@@ -172,18 +172,18 @@ pub(super) fn backward<I: Isa>(
     qk: &Circuit,
     ov: &Circuit,
     layout: &Layout,
-    slots: &GroupSlots,
+    group: &HeadGroup,
     params: &[f32],
     grad: &mut [f32],
 ) {
     let scale = 1.0 / (layout.d_head as f32).sqrt();
     // The four weights of a group lie one after another.
-    let (d_q, rest) = grad[slots.w_q.start..slots.w_o.end].split_at_mut(slots.w_q.len());
-    let (d_k, rest) = rest.split_at_mut(slots.w_k.len());
-    let (d_v, d_o) = rest.split_at_mut(slots.w_v.len());
-    let (q, k) = (&params[slots.w_q.clone()], &params[slots.w_k.clone()]);
+    let (d_q, rest) = grad[group.w_q.start..group.w_o.end].split_at_mut(group.w_q.len());
+    let (d_k, rest) = rest.split_at_mut(group.w_k.len());
+    let (d_v, d_o) = rest.split_at_mut(group.w_v.len());
+    let (q, k) = (&params[group.w_q.clone()], &params[group.w_k.clone()]);
     let [of_k, of_o] = right_steps(layout);
     decompose::<I>(qk, layout, (q, d_q), (k, d_k, of_k), scale);
-    let (v, o) = (&params[slots.w_v.clone()], &params[slots.w_o.clone()]);
+    let (v, o) = (&params[group.w_v.clone()], &params[group.w_o.clone()]);
     decompose::<I>(ov, layout, (v, d_v), (o, d_o, of_o), 1.0);
 }

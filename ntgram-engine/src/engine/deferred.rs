@@ -1,30 +1,51 @@
-//! Adam on a table most of whose rows have no gradient in a step: exactly [`adam::step`], but a row is moved only when it is needed.
+//! Adam on a table where most rows have no gradient in a step. The same as [`adam::step`] on all rows, but a row is moved
+//! only when it is needed.
 //!
-//! A row without gradient goes on by its moments, which fall as `β_1^k m` and `β_2^k v` in `k` steps. From step `o` to step `n` (counted
-//! from where all rows were up to date) a parameter moves by `-m Σ_t w_t / (√v c_t + eps)` over the steps `t = o+1 ..= n`, where
-//! `w_t = lr β_1^(t-o) / (1 - β_1^t)` and `c_t = β_2^(-o/2) C_t`, `C_t = β_2^(t/2) / √(1 - β_2^t)`; in the bias corrections `t` counts from the
-//! start of the training. `C_t` hardly changes, which makes this a short power series. Let `C` be about its middle, `δ_t = 1 - C_t / C`,
-//! `u = √v β_2^(-o/2) C + eps` and `ρ = 1 - eps/u`. Then `√v c_t + eps = u (1 - ρ δ_t)`, and the sum is `1/u Σ_j ρ^j S_j` with
-//! `S_j = Σ_t w_t δ_t^j`, the same for all rows that last moved with step `o`: one root and one division, however many steps there were.
+//! A row without gradient still moves, by its moments. In `k` steps they fall to `β_1^k m` and `β_2^k v`. Steps are counted
+//! from where all rows were up to date; a row that last moved with step `o` has missed the steps `t = o+1 ..= n`. By then a
+//! parameter should have moved by
 //!
-//! This takes the place of a pass over the whole table in every step, with which a low-rank model's step took 1.12 times as long at
-//! N = 100, d = 10 and batches of 1024, 1.4 times at N = 300, and 4 times at N = 300, d = 64 and batches of 128.
+//! ```text
+//! -m Σ_t w_t / (√v c_t + eps)    w_t = lr β_1^(t-o) / (1 - β_1^t)
+//!                                c_t = β_2^(-o/2) C_t,  C_t = β_2^(t/2) / √(1 - β_2^t)
+//! ```
+//!
+//! (In the bias corrections `1 - β^t` the steps count from the start of the training.) `C_t` hardly changes, so that the sum
+//! is a short power series. With `C` about the middle of the `C_t`:
+//!
+//! ```text
+//! δ_t = 1 - C_t / C,  u = √v β_2^(-o/2) C + eps,  ρ = 1 - eps / u
+//! √v c_t + eps = u (1 - ρ δ_t)
+//! Σ_t w_t / (√v c_t + eps) = 1/u Σ_j ρ^j S_j,  S_j = Σ_t w_t δ_t^j
+//! ```
+//!
+//! The `S_j` are the same for all rows that last moved with step `o`. So a row takes one root and one division, however many
+//! steps it missed.
+//!
+//! What it gains: with a pass over the whole table in every step, a low-rank model's step took 1.12 times as long at N = 100,
+//! d = 10, B = 1024; 1.4 times at N = 300; 4 times at N = 300, d = 64, B = 128.
 
 use super::adam::{self, BETA_1, BETA_2, EPS, Factors};
-use super::math::Buffer;
+use super::buffer::Buffer;
 use super::simd::{Lanes, vector_fn};
 use std::ops::Range;
 
 /// Most steps between two times at which all rows are up to date.
 const MOST_STEPS: usize = u8::MAX as usize;
 
-/// As far as `C_t` may fall between them. Then `|δ| < 0.06`, and what the series leaves out is below `δ^6 = 5e-8` of the move.
+/// How many times smaller `C_t` may get between them. Then `|δ| < 0.06`: the series leaves out less than `δ^6 = 5e-8` of a move.
 const FALL: f64 = 1.12;
 
 /// Highest power in the series.
 const DEGREE: usize = 5;
 
-/// The moves of rows without gradient, for all steps since the rows were up to date.
+/// Its terms, with zeros to a whole vector.
+const TERMS: usize = (DEGREE + 1).next_multiple_of(8);
+
+/// The moves that rows without gradient miss, for all steps since all rows were up to date.
+///
+/// Its life: [`Deferred::new`]; after each step [`Deferred::add_step`]; when it [is full](Deferred::is_full), [`catch_up`] on
+/// every table, then a new one.
 #[derive(Debug)]
 pub(super) struct Deferred {
     lr: f64,
@@ -43,13 +64,13 @@ pub(super) struct Deferred {
 /// What rows that last moved with a certain step have missed since.
 #[derive(Debug, Clone, Copy)]
 struct Missed {
-    /// `S_j`; `S_6` and `S_7` stay 0, so that they are a vector.
-    sums: [f32; 8],
+    /// `S_j`.
+    sums: [f32; TERMS],
     /// `β_2^(-o/2) C`.
     middle: f32,
 }
 
-/// `C_t` without the part of its power that belongs to the steps before `start`; `k` steps after them.
+/// `C_t` of step `start + k`, but for a factor that is the same for all `k`: its power counts from `start`.
 fn scale(start: u64, k: usize) -> f64 {
     BETA_2.powf(k as f64 / 2.0) / adam::corrections(start + k as u64)[1].sqrt()
 }
@@ -69,7 +90,7 @@ impl Deferred {
     /// For rows that move with the step that was added last.
     fn open(&mut self) {
         let o = self.missed.len() as f64;
-        self.missed.push(Missed { sums: [0.0; 8], middle: (self.middle * BETA_2.powf(o / -2.0)) as f32 });
+        self.missed.push(Missed { sums: [0.0; TERMS], middle: (self.middle * BETA_2.powf(o / -2.0)) as f32 });
     }
 
     /// Number of steps since all rows were up to date.
@@ -77,7 +98,7 @@ impl Deferred {
         (self.missed.len() - 1) as u8
     }
 
-    /// Whether all rows must be brought up to date, and a new one begin.
+    /// Whether all rows must be brought up to date now.
     pub(super) fn is_full(&self) -> bool {
         self.missed.len() > self.most
     }
@@ -87,7 +108,7 @@ impl Deferred {
         let k = self.missed.len();
         let mut term = self.lr / adam::corrections(self.start + k as u64)[0];
         let delta = 1.0 - scale(self.start, k) / self.middle;
-        let mut terms = [0.0; 8];
+        let mut terms = [0.0; TERMS];
         for to in &mut terms[..=DEGREE] {
             *to = term as f32;
             term *= delta;
@@ -104,14 +125,14 @@ impl Deferred {
     }
 }
 
-/// Rows of parameters and moments, (rows, d) each, as they were when each last moved.
+/// A table of parameters with Adam's moments, (rows, d) each. Where steps are deferred, a row is as it was when it last moved.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct AdamTable {
     pub(super) d: usize,
     pub(super) p: Buffer,
     pub(super) m: Buffer,
     pub(super) v: Buffer,
-    /// With which step that was.
+    /// The step with which each row last moved.
     since: Vec<u8>,
 }
 
@@ -132,7 +153,7 @@ macro_rules! in_vectors {
     };
 }
 
-impl Rows {
+impl AdamTable {
     pub(super) fn new(rows: usize, d: usize) -> Self {
         let [p, m, v] = [rows * d; 3].map(Buffer::new);
         Self { d, p, m, v, since: vec![0; rows] }
@@ -146,8 +167,8 @@ impl Rows {
 
 vector_fn! {
     /// The parameters of the rows `which`, up to date, into `to (…, stride)`.
-    pub(super) fn read<'a, I>(rows: &'a Rows, which: &'a [u32], to: &'a mut [f32], stride: usize, deferred: &'a Deferred) -> () {
-        let Rows { p, m, v, since, d } = rows;
+    pub(super) fn read<'a, I>(table: &'a AdamTable, which: &'a [u32], to: &'a mut [f32], stride: usize, deferred: &'a Deferred) -> () {
+        let AdamTable { p, m, v, since, d } = table;
         let (p, m, v) = (&p[..], &m[..], &v[..]);
         for (to, &row) in to.chunks_exact_mut(stride).zip(which) {
             let at = row as usize * d;
@@ -179,7 +200,7 @@ fn moved<V: Lanes>(p: V, m: V, v: V, missed: &Missed) -> V {
 vector_fn! {
     /// Adam's step on the rows `which`: from `p (…, stride)`, what [`read`] gave, with the gradients `g (…, stride)`.
     pub(super) fn step<'a, I>(
-        rows: &'a mut Rows,
+        table: &'a mut AdamTable,
         which: &'a [u32],
         p: &'a [f32],
         g: &'a [f32],
@@ -187,12 +208,12 @@ vector_fn! {
         deferred: &'a Deferred,
         factors: Factors,
     ) -> () {
-        let d = rows.d;
-        let (to, m, v) = (&mut rows.p[..], &mut rows.m[..], &mut rows.v[..]);
+        let d = table.d;
+        let (to, m, v) = (&mut table.p[..], &mut table.m[..], &mut table.v[..]);
         for ((p, g), &row) in p.chunks_exact(stride).zip(g.chunks_exact(stride)).zip(which) {
             let at = row as usize * d;
             let (to, m, v) = (&mut to[at..at + d], &mut m[at..at + d], &mut v[at..at + d]);
-            let since = &mut rows.since[row as usize];
+            let since = &mut table.since[row as usize];
             in_vectors!(I, d, step_vector, (to, m, v, &p[..d], &g[..d], deferred.decay(*since), factors));
             *since = deferred.now() + 1;
         }
@@ -224,10 +245,10 @@ fn step_vector<V: Lanes>(
 
 vector_fn! {
     /// Brings all rows up to date.
-    pub(super) fn catch_up<'a, I>(rows: &'a mut Rows, deferred: &'a Deferred) -> () {
-        let d = rows.d;
-        let tables = rows.p.chunks_exact_mut(d).zip(rows.m.chunks_exact_mut(d)).zip(rows.v.chunks_exact_mut(d));
-        for (((p, m), v), since) in tables.zip(&mut rows.since) {
+    pub(super) fn catch_up<'a, I>(table: &'a mut AdamTable, deferred: &'a Deferred) -> () {
+        let d = table.d;
+        let rows = table.p.chunks_exact_mut(d).zip(table.m.chunks_exact_mut(d)).zip(table.v.chunks_exact_mut(d));
+        for (((p, m), v), since) in rows.zip(&mut table.since) {
             in_vectors!(I, d, catch_up_vector, (&mut *p, &mut *m, &mut *v, &deferred.missed[*since as usize], deferred.decay(*since)));
             *since = 0;
         }
@@ -252,20 +273,20 @@ mod tests {
     use super::*;
 
     /// One step of the table: read, step, and the moves of the others.
-    struct Step<'a>(&'a mut Rows, &'a [u32], &'a [f32], &'a Deferred, Factors);
+    struct Step<'a>(&'a mut AdamTable, &'a [u32], &'a [f32], &'a Deferred, Factors);
 
     impl Job for Step<'_> {
         type Output = ();
         #[inline(always)]
         fn run<I: Isa>(self) {
-            let Step(rows, which, g, deferred, factors) = self;
+            let Step(table, which, g, deferred, factors) = self;
             let mut p = vec![0.0; g.len()];
-            read::<I>(rows, which, &mut p, 24, deferred);
-            step::<I>(rows, which, &p, g, 24, deferred, factors);
+            read::<I>(table, which, &mut p, 24, deferred);
+            step::<I>(table, which, &p, g, 24, deferred, factors);
         }
     }
 
-    struct CatchUp<'a>(&'a mut Rows, &'a Deferred);
+    struct CatchUp<'a>(&'a mut AdamTable, &'a Deferred);
 
     impl Job for CatchUp<'_> {
         type Output = ();
@@ -293,8 +314,8 @@ mod tests {
         }
     }
 
-    /// `steps` steps after `start` earlier ones, of rows of 19 coordinates of any size of gradient; `occurs(row, step)`: whether a row has one.
-    /// Returns the largest error of a parameter, over `scale` of it.
+    /// The largest error of a parameter, over `scale` of it, after `steps` steps that follow `start` earlier ones. Rows have 19
+    /// coordinates with gradients of any size; `occurs(row, step)`: whether a row has one.
     fn error(
         level: Detected,
         start: u64,
@@ -303,7 +324,7 @@ mod tests {
         scale: impl Fn(f64) -> f64,
     ) -> f64 {
         let (d, n, lr) = (19, 7, 1e-2);
-        let mut rows = Rows::new(n, d);
+        let mut table = AdamTable::new(n, d);
         let mut plain = Plain { p: vec![0.0; n * d], m: vec![0.0; n * d], v: vec![0.0; n * d] };
         let mut deferred = Deferred::new(lr, start);
         for t in start + 1..=start + steps {
@@ -317,16 +338,16 @@ mod tests {
                     *dense = *g as f64;
                 }
             }
-            dispatch(level, Step(&mut rows, &which, &g, &deferred, Factors::new(lr, t)));
+            dispatch(level, Step(&mut table, &which, &g, &deferred, Factors::new(lr, t)));
             plain.step(&dense, lr, t);
             deferred.add_step();
             if deferred.is_full() {
-                dispatch(level, CatchUp(&mut rows, &deferred));
+                dispatch(level, CatchUp(&mut table, &deferred));
                 deferred = Deferred::new(lr, t);
             }
         }
-        dispatch(level, CatchUp(&mut rows, &deferred));
-        rows.p.iter().zip(&plain.p).map(|(&got, &want)| (got as f64 - want).abs() / scale(want)).fold(0.0, f64::max)
+        dispatch(level, CatchUp(&mut table, &deferred));
+        table.p.iter().zip(&plain.p).map(|(&got, &want)| (got as f64 - want).abs() / scale(want)).fold(0.0, f64::max)
     }
 
     #[test]

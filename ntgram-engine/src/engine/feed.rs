@@ -1,23 +1,26 @@
-//! The batches in the order of the visits, shuffled a little ahead of the steps: on a thread of its own where one is free, else beside
-//! the step before by whichever thread is done first with that ([`Feed::prepare`]).
+//! The batches in the order of the visits, shuffled a portion at a time, a little ahead of the steps. Where a thread is
+//! free it does nothing else. Where not, the thread that is done first with a step prepares the next ([`Feed::prepare`]).
 
-use super::contexts::Keys;
+use super::keys::Keys;
 use crate::rng::{Permutation, TorchRng};
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
-/// Samples that are prepared in one go, at least.
-const BLOCK: usize = 1 << 14;
+/// Samples that are shuffled in one go, at least, where that need not fit into a step.
+const LEAST_PORTION: usize = 1 << 14;
+
+/// Portions that the data must have before a thread of its own is started for them.
+const PORTIONS_FOR_A_THREAD: usize = 4;
 
 /// All samples, as far as they are shuffled.
 #[derive(Debug)]
-struct Stream {
+struct Samples {
     keys: Keys,
     permutation: Option<Permutation>,
     /// Samples given out.
     done: usize,
     /// Samples given out at a time: whole batches.
-    portion: usize,
+    portion_len: usize,
 }
 
 /// Who shuffles.
@@ -31,20 +34,31 @@ pub(super) enum By {
     Demand,
 }
 
-impl Stream {
-    /// Replaces what `block` holds by the next samples; by none at the end.
-    fn next(&mut self, block: &mut Vec<u32>) {
-        let range = self.done..self.keys.len().min(self.done + self.portion);
+impl By {
+    /// For `threads` threads that work on `n_parts` parts.
+    pub(super) fn one_of(threads: usize, n_parts: usize) -> Self {
+        match n_parts {
+            _ if threads > n_parts => By::Thread,
+            1 => By::Demand,
+            _ => By::Steps,
+        }
+    }
+}
+
+impl Samples {
+    /// Replaces what `portion` holds by the next samples; by none at the end.
+    fn next(&mut self, portion: &mut Vec<u32>) {
+        let range = self.done..self.keys.len().min(self.done + self.portion_len);
         self.done = range.end;
-        block.clear();
+        portion.clear();
         match &mut self.keys {
             Keys::Short(keys) => {
                 self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                block.extend(keys[range].iter().map(|&key| u32::from(key)));
+                portion.extend(keys[range].iter().map(|&key| u32::from(key)));
             }
             Keys::Long(keys) => {
                 self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                block.extend_from_slice(&keys[range]);
+                portion.extend_from_slice(&keys[range]);
             }
         }
     }
@@ -52,10 +66,10 @@ impl Stream {
 
 #[derive(Debug)]
 enum Source {
-    Here(Box<Stream>),
-    /// A thread prepares blocks ahead; used ones go back to it. It ends when the channels do.
+    Here(Box<Samples>),
+    /// A thread prepares portions ahead; used ones go back to it. It ends when the channels do.
     Ahead {
-        blocks: Receiver<Vec<u32>>,
+        portions: Receiver<Vec<u32>>,
         used: Sender<Vec<u32>>,
     },
 }
@@ -64,12 +78,12 @@ enum Source {
 #[derive(Debug)]
 pub(super) struct Feed {
     source: Source,
-    /// The next block, if it is prepared.
+    /// The next portion, if it is prepared.
     ready: Option<Vec<u32>>,
-    /// A block that was used up.
+    /// A portion that was used up.
     used: Vec<u32>,
     batch_size: usize,
-    /// Where the next batch begins in the block, and the block's length.
+    /// Where the next batch begins in the portion, and the portion's length.
     at: usize,
     len: usize,
 }
@@ -77,41 +91,43 @@ pub(super) struct Feed {
 impl Feed {
     /// Batches of `batch_size` keys; `shuffle`: the seed of the generator whose `randperm` is their order.
     pub(super) fn new(keys: Keys, shuffle: Option<u64>, batch_size: usize, by: By) -> Self {
-        let portion = if by == By::Steps { batch_size } else { BLOCK.div_ceil(batch_size).saturating_mul(batch_size) };
-        let long = keys.len() / 4 > portion;
+        let whole_batches = LEAST_PORTION.div_ceil(batch_size).saturating_mul(batch_size);
+        let portion_len = if by == By::Steps { batch_size } else { whole_batches };
+        let long = keys.len() / PORTIONS_FOR_A_THREAD > portion_len;
         let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
-        let stream = Stream { keys, permutation, done: 0, portion };
-        let source = if by == By::Thread && long { prepare_ahead(stream) } else { Source::Here(Box::new(stream)) };
+        let samples = Samples { keys, permutation, done: 0, portion_len };
+        let source = if by == By::Thread && long { prepare_ahead(samples) } else { Source::Here(Box::new(samples)) };
         Self { source, ready: None, used: Vec::new(), batch_size, at: 0, len: 0 }
     }
 
-    /// Shuffles what [`Feed::batch`] will give after its block is used up.
+    /// Shuffles what [`Feed::batch`] will give after its portion is used up.
     pub(super) fn prepare(&mut self) {
-        if let (Source::Here(stream), None) = (&mut self.source, &self.ready) {
-            let mut block = std::mem::take(&mut self.used);
-            stream.next(&mut block);
-            self.ready = Some(block);
+        if let (Source::Here(samples), None) = (&mut self.source, &self.ready) {
+            let mut portion = std::mem::take(&mut self.used);
+            samples.next(&mut portion);
+            self.ready = Some(portion);
         }
     }
 
-    /// Where the keys of the next batch lie in `block`, which is replaced by the next one when it is used up; empty at the end. `block` must
-    /// be the same in every call, and as the last call left it.
-    pub(super) fn batch(&mut self, block: &mut Vec<u32>) -> Range<usize> {
+    /// Where the keys of the next batch lie in `portion`; `None` at the end. A portion that is used up is replaced by the next:
+    /// it must be the same vector in every call, as the last call left it.
+    pub(super) fn batch(&mut self, portion: &mut Vec<u32>) -> Option<Range<usize>> {
         if self.at == self.len {
             match &mut self.source {
-                Source::Here(stream) => match self.ready.take() {
-                    Some(next) => self.used = std::mem::replace(block, next),
-                    None => stream.next(block),
+                Source::Here(samples) => match self.ready.take() {
+                    Some(next) => self.used = std::mem::replace(portion, next),
+                    None => samples.next(portion),
                 },
-                Source::Ahead { blocks, used } => {
-                    let next = blocks.recv().unwrap_or_default();
+                Source::Ahead { portions, used } => {
+                    let next = portions.recv().unwrap_or_default();
                     // The thread may have ended already.
-                    let _ = used.send(std::mem::replace(block, next));
+                    let _ = used.send(std::mem::replace(portion, next));
                 }
             }
-            (self.at, self.len) = (0, block.len());
+            (self.at, self.len) = (0, portion.len());
         }
-        self.at..self.len.min(self.at.saturating_add(self.batch_size))
+        let end = self.len.min(self.at.saturating_add(self.batch_size));
+        (self.at < end).then_some(self.at..end)
     }
 
     /// Goes on to the batch after the one that [`Feed::batch`] gives.
@@ -120,25 +136,25 @@ impl Feed {
     }
 }
 
-/// Gives the stream to a thread; keeps it where none can be started.
-fn prepare_ahead(stream: Stream) -> Source {
-    let (send, blocks) = sync_channel(2);
+/// Gives the samples to a thread; keeps it where none can be started.
+fn prepare_ahead(samples: Samples) -> Source {
+    let (send, portions) = sync_channel(2);
     let (used, reusable) = channel();
-    let place = std::sync::Arc::new(std::sync::Mutex::new(Some(stream)));
+    let place = std::sync::Arc::new(std::sync::Mutex::new(Some(samples)));
     let theirs = std::sync::Arc::clone(&place);
-    let take = |place: &std::sync::Mutex<Option<Stream>>| place.lock().ok().and_then(|mut stream| stream.take());
+    let take = |place: &std::sync::Mutex<Option<Samples>>| place.lock().ok().and_then(|mut samples| samples.take());
     let started = std::thread::Builder::new().name("engine-feed".to_owned()).spawn(move || {
-        let Some(mut stream) = take(&theirs) else { return };
+        let Some(mut samples) = take(&theirs) else { return };
         loop {
-            let mut block = reusable.try_recv().unwrap_or_default();
-            stream.next(&mut block);
-            if block.is_empty() || send.send(block).is_err() {
+            let mut portion = reusable.try_recv().unwrap_or_default();
+            samples.next(&mut portion);
+            if portion.is_empty() || send.send(portion).is_err() {
                 return;
             }
         }
     });
     match started {
-        Ok(_) => Source::Ahead { blocks, used },
+        Ok(_) => Source::Ahead { portions, used },
         Err(_) => Source::Here(Box::new(take(&place).expect("no thread took it"))),
     }
 }
@@ -158,19 +174,17 @@ mod tests {
         for (keys, by) in all {
             let mut feed = Feed::new(keys, Some(5), 1000, by);
             assert_eq!(matches!(feed.source, Source::Ahead { .. }), by == By::Thread);
-            let (mut got, mut block) = (Vec::new(), Vec::new());
+            let (mut got, mut portion) = (Vec::new(), Vec::new());
             loop {
                 // Now and then nobody finds the time.
                 if by == By::Steps && got.len() % 7000 != 0 {
                     feed.prepare();
                 }
-                let range = feed.batch(&mut block);
-                assert_eq!(feed.batch(&mut block), range, "the same until it goes on");
+                let batch = feed.batch(&mut portion);
+                assert_eq!(feed.batch(&mut portion), batch, "the same until it goes on");
+                let Some(range) = batch else { break };
                 assert_eq!(range.len(), (want.len() - got.len()).min(1000));
-                if range.is_empty() {
-                    break;
-                }
-                got.extend_from_slice(&block[range]);
+                got.extend_from_slice(&portion[range]);
                 feed.advance();
             }
             assert!(got == want);
@@ -180,9 +194,9 @@ mod tests {
     #[test]
     fn an_unfinished_thread_ends_with_its_feed() {
         let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, By::Thread);
-        let mut block = Vec::new();
-        let range = feed.batch(&mut block);
-        assert_eq!(block[range][..3], [0, 1, 2]);
+        let mut portion = Vec::new();
+        let range = feed.batch(&mut portion).expect("there is a batch");
+        assert_eq!(portion[range][..3], [0, 1, 2]);
         let Source::Ahead { used, .. } = &feed.source else { panic!("a thread prepares") };
         let used = used.clone();
         drop(feed);

@@ -3,6 +3,7 @@
 use super::simd::{Lanes, vector_fn};
 
 /// The left factor of a product: entry `(m, k)` lies at `m * row + (k / inner) * outer + k % inner`.
+///
 /// With `inner = outer = 1` and `row` the row length it is a plain matrix; with `row = 1, outer = row length`, its transpose.
 #[derive(Clone, Copy)]
 pub(super) struct Left<'a> {
@@ -43,14 +44,14 @@ vector_fn! {
             let c = &mut c[m * width..];
             let wide = I::WIDE_REGISTERS && width.is_multiple_of(I::Wide::LANES);
             match (rows - m, wide) {
-                (1, true) => block_rows::<I::Wide, 1>(c, left, b, depth, width, afresh),
-                (2, true) => block_rows::<I::Wide, 2>(c, left, b, depth, width, afresh),
-                (3, true) => block_rows::<I::Wide, 3>(c, left, b, depth, width, afresh),
-                (_, true) => block_rows::<I::Wide, 4>(c, left, b, depth, width, afresh),
-                (1, false) => block_rows::<I::Half, 1>(c, left, b, depth, width, afresh),
-                (2, false) => block_rows::<I::Half, 2>(c, left, b, depth, width, afresh),
-                (3, false) => block_rows::<I::Half, 3>(c, left, b, depth, width, afresh),
-                (_, false) => block_rows::<I::Half, 4>(c, left, b, depth, width, afresh),
+                (1, true) => tile_rows::<I::Wide, 1>(c, left, b, depth, width, afresh),
+                (2, true) => tile_rows::<I::Wide, 2>(c, left, b, depth, width, afresh),
+                (3, true) => tile_rows::<I::Wide, 3>(c, left, b, depth, width, afresh),
+                (_, true) => tile_rows::<I::Wide, 4>(c, left, b, depth, width, afresh),
+                (1, false) => tile_rows::<I::Half, 1>(c, left, b, depth, width, afresh),
+                (2, false) => tile_rows::<I::Half, 2>(c, left, b, depth, width, afresh),
+                (3, false) => tile_rows::<I::Half, 3>(c, left, b, depth, width, afresh),
+                (_, false) => tile_rows::<I::Half, 4>(c, left, b, depth, width, afresh),
             }
             m += 4;
         }
@@ -58,19 +59,19 @@ vector_fn! {
 }
 
 #[inline(always)]
-fn block_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth: usize, width: usize, afresh: bool) {
+fn tile_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth: usize, width: usize, afresh: bool) {
     let mut n = 0;
     while n + 2 * V::LANES <= width {
-        block::<V, M, 2>(c, a, b, depth, width, n, afresh);
+        tile::<V, M, 2>(c, a, b, depth, width, n, afresh);
         n += 2 * V::LANES;
     }
     if n < width {
-        block::<V, M, 1>(c, a, b, depth, width, n, afresh);
+        tile::<V, M, 1>(c, a, b, depth, width, n, afresh);
     }
 }
 
 #[inline(always)]
-fn block<V: Lanes, const M: usize, const W: usize>(
+fn tile<V: Lanes, const M: usize, const W: usize>(
     c: &mut [f32],
     a: Left,
     b: &[f32],

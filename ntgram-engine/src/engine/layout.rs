@@ -1,32 +1,39 @@
 //! Where the Transformer's parameters lie inside the engine.
 //!
-//! Rows of embeddings are padded to `stride`, a multiple of 8. Attention weights have heads last: the heads of all modules of a layer
-//! side by side, padded to `lanes`, so that one vector operation serves 8 heads; where they are many and large, in groups that are worked
-//! on one after another. MLP weights are transposed, (in, out padded). Padding is zero and stays zero: its gradient is zero.
+//! Rows of embeddings are padded to `stride`, a multiple of 8. Attention weights have heads last: the heads of all modules of a
+//! layer lie side by side, padded to `heads_padded`, so that one vector operation serves 8 of them. Many large heads are divided
+//! into groups, which are worked on one after another. MLP weights are transposed, (in, out padded). Padding is zero and stays
+//! zero: its gradient is zero.
 
-use crate::models::{Freeze, TransformerConfig};
+use super::part::SharedLayout;
+use crate::models::{Freeze, LinearWeights, ModuleWeights, Place, TransformerConfig, TransformerWeights};
 use std::ops::Range;
 
 /// Vectors of this many floats are the unit of padding.
 pub(super) const PAD: usize = 8;
 
-/// Floats of a circuit (d, d, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's second cache.
+/// Floats of a circuit (d, d, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's
+/// second cache.
 const CIRCUIT_LEN: usize = 1 << 15;
 
-/// The attention weights of a group of heads; `h` is one of them, of any module.
+/// What a part has of each layer: two circuits, each in three layouts, and three tables with their gradients.
+const CIRCUIT_LAYOUTS: usize = 6;
+const TABLES: usize = 6;
+
+/// Where the attention weights of a group of heads lie; `h` is one of the heads, of any module.
 #[derive(Debug, Clone)]
-pub(super) struct GroupSlots {
-    /// `W_Q[t, e]` of head `h` at `(t d + e) lanes + h`.
+pub(super) struct HeadGroup {
+    /// `W_Q[t, e]` of head `h` at `(t d + e) heads_padded + h`.
     pub(super) w_q: Range<usize>,
     /// `W_K[t, e]`, likewise.
     pub(super) w_k: Range<usize>,
     /// `W_V[t, e]`, likewise.
     pub(super) w_v: Range<usize>,
-    /// `W_O[c, t]` of head `h` at `(c d_head + t) lanes + h`.
+    /// `W_O[c, t]` of head `h` at `(c d_head + t) heads_padded + h`.
     pub(super) w_o: Range<usize>,
 }
 
-/// One linear map of an MLP.
+/// Where one linear map of an MLP lies.
 #[derive(Debug, Clone)]
 pub(super) struct LinearSlots {
     /// Inputs and outputs.
@@ -40,17 +47,16 @@ pub(super) struct LinearSlots {
     pub(super) bias: Range<usize>,
 }
 
-/// Offsets of everything, and the way from the canonical list.
+/// Offsets of everything, and the way from the model's list.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// `d`, and `d` rounded up to whole vectors.
     pub(super) d: usize,
     pub(super) stride: usize,
-    /// Heads of a group, and the same rounded up to whole vectors. A layer's last group may have fewer: the others' weights are zero.
+    /// Heads of a group, and the same rounded up to whole vectors. A layer's last group may have fewer heads: the weights of
+    /// those that it lacks are zero.
     pub(super) heads: usize,
-    pub(super) lanes: usize,
-    /// Modules of a layer.
-    modules: usize,
+    pub(super) heads_padded: usize,
     /// Coordinates of one head.
     pub(super) d_head: usize,
     pub(super) n_vocab: usize,
@@ -59,16 +65,17 @@ pub(super) struct Layout {
     /// `P (T, stride)`.
     pub(super) pos: Range<usize>,
     /// For each layer, its groups of heads.
-    pub(super) layers: Vec<Vec<GroupSlots>>,
+    pub(super) layers: Vec<Vec<HeadGroup>>,
     /// For each layer, its MLP's maps; empty where there is none.
     pub(super) mlps: Vec<Vec<LinearSlots>>,
     /// `W_U (N, stride)`.
     pub(super) w_u: Range<usize>,
-    /// Number of floats, and how many of them are parameters.
+    /// Number of floats.
     pub(super) len: usize,
-    n_params: usize,
     /// What training moves.
-    pub(super) trained: Vec<Range<usize>>,
+    trained: Vec<Range<usize>>,
+    /// Where the model's list has every weight.
+    list: TransformerWeights<Place>,
 }
 
 /// Rounds up to whole vectors.
@@ -78,11 +85,12 @@ pub(super) fn padded(len: usize) -> usize {
 
 impl Layout {
     pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
+        let list = config.weights();
         let (d, n_vocab) = (config.d_model, config.n_vocab);
         let (stride, all_heads) = (padded(d), config.n_modules * config.n_heads);
-        let groups = all_heads.div_ceil((CIRCUIT_LEN / (d * d) / PAD * PAD).max(PAD));
-        let heads = all_heads.div_ceil(groups);
-        let (lanes, d_head) = (padded(heads), d / config.n_heads);
+        let n_groups = all_heads.div_ceil((CIRCUIT_LEN / (d * d) / PAD * PAD).max(PAD));
+        let heads = all_heads.div_ceil(n_groups);
+        let (heads_padded, d_head) = (padded(heads), d / config.n_heads);
         let mut len = 0;
         let mut take = |size: usize| {
             len += size;
@@ -90,103 +98,126 @@ impl Layout {
         };
         let w_e = take(n_vocab * stride);
         let pos = take(config.context_window * stride);
-        let layers: Vec<_> = (0..config.n_layers)
-            .map(|_| {
-                let group = |_| {
-                    let [w_q, w_k, w_v, w_o] = std::array::from_fn(|_| take(d * d_head * lanes));
-                    GroupSlots { w_q, w_k, w_v, w_o }
-                };
-                (0..groups).map(group).collect::<Vec<_>>()
-            })
-            .collect();
-        let mut mlps = vec![Vec::new(); config.n_layers];
-        if config.has_mlp() {
-            for mlp in &mut mlps {
-                for k in 0..=config.depth {
-                    let n_in = if k == 0 { d } else { config.width };
-                    let n_out = if k == config.depth { d } else { config.width };
-                    let stride = padded(n_out);
-                    let bias_len = if k == config.depth { 0 } else { stride };
-                    mlp.push(LinearSlots { n_in, n_out, stride, weight: take(n_in * stride), bias: take(bias_len) });
-                }
-            }
-        }
+        let mut group = |_| {
+            let [w_q, w_k, w_v, w_o] = std::array::from_fn(|_| take(d * d_head * heads_padded));
+            HeadGroup { w_q, w_k, w_v, w_o }
+        };
+        let layers = list.layers.iter().map(|_| (0..n_groups).map(&mut group).collect()).collect();
+        let mut map = |list: &LinearWeights<Place>| {
+            let n_out = list.weight.rows.len();
+            let (n_in, stride) = (list.weight.flat.len() / n_out, padded(n_out));
+            let (weight, bias) = (take(n_in * stride), take(list.bias.as_ref().map_or(0, |_| stride)));
+            LinearSlots { n_in, n_out, stride, weight, bias }
+        };
+        let mlps = list.layers.iter().map(|layer| layer.mlp.iter().map(&mut map).collect()).collect();
         let w_u = take(n_vocab * stride);
+        let trained = Vec::new();
+        let mut new =
+            Self { d, stride, heads, heads_padded, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, trained, list };
+        new.trained = new.trained_with(freeze);
+        new
+    }
 
+    /// What training moves.
+    fn trained_with(&self, freeze: &Freeze) -> Vec<Range<usize>> {
         let mut trained: Vec<Range<usize>> = Vec::new();
         let mut train = |range: Range<usize>, frozen: bool| match trained.last_mut() {
             _ if frozen || range.is_empty() => {}
             Some(last) if last.end == range.start => last.end = range.end,
             _ => trained.push(range),
         };
-        train(w_e.clone(), freeze.e);
-        train(pos.clone(), freeze.pos);
-        for group in layers.iter().flatten() {
+        train(self.w_e.clone(), freeze.e);
+        train(self.pos.clone(), freeze.pos);
+        for group in self.layers.iter().flatten() {
             train(group.w_q.start..group.w_v.end, freeze.qkv);
             train(group.w_o.clone(), freeze.o);
         }
-        for map in mlps.iter().flatten() {
+        for map in self.mlps.iter().flatten() {
             train(map.weight.start..map.bias.end, false);
         }
-        train(w_u.clone(), freeze.u);
-        let (modules, n_params) = (config.n_modules, config.parameters().iter().map(|p| p.len()).sum());
-        Self { d, stride, heads, lanes, modules, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, n_params, trained }
-    }
-
-    /// The place of each parameter, in the order of `TransformerConfig::parameters`.
-    fn places(&self) -> impl Iterator<Item = usize> {
-        let &Layout { d, stride, heads, lanes, d_head, modules, .. } = self;
-        let rows = move |slot: &Range<usize>| slot.clone().step_by(stride).flat_map(move |row| row..row + d);
-        let n_heads = d / d_head;
-        let attention = self.layers.iter().flat_map(move |groups| {
-            (0..modules).flat_map(move |module| {
-                // A row or column of the module's matrices: the weights of its group, its head there, and its coordinate of the head.
-                let head = move |row: usize| {
-                    let h = module * n_heads + row / d_head;
-                    (&groups[h / heads], h % heads, row % d_head)
-                };
-                let starts: [fn(&GroupSlots) -> usize; 3] = [|g| g.w_q.start, |g| g.w_k.start, |g| g.w_v.start];
-                let qkv = starts.into_iter().flat_map(move |start| {
-                    (0..d).flat_map(move |row| {
-                        let (group, h, t) = head(row);
-                        (0..d).map(move |e| start(group) + (t * d + e) * lanes + h)
-                    })
-                });
-                let o = (0..d).flat_map(move |c| {
-                    (0..d).map(move |column| {
-                        let (group, h, t) = head(column);
-                        group.w_o.start + (c * d_head + t) * lanes + h
-                    })
-                });
-                qkv.chain(o)
-            })
-        });
-        let mlps = self.mlps.iter().flatten().flat_map(|map| {
-            let weight =
-                (0..map.n_out).flat_map(move |out| (0..map.n_in).map(move |i| map.weight.start + i * map.stride + out));
-            weight.chain(map.bias.clone().take(map.n_out))
-        });
-        rows(&self.w_e).chain(rows(&self.pos)).chain(attention).chain(mlps).chain(rows(&self.w_u))
+        train(self.w_u.clone(), freeze.u);
+        trained
     }
 
     /// About the floats that a part needs for itself, with `rows` tokens at either position: gradient, circuits and tables.
     pub(super) fn part_len(&self, rows: usize) -> usize {
-        let table = self.d * self.lanes;
-        self.len + self.layers.len() * (6 * self.d * table + 6 * rows * table)
+        let row = self.d * self.heads_padded;
+        self.len + self.layers.len() * (CIRCUIT_LAYOUTS * self.d * row + TABLES * rows * row)
     }
 
-    /// From the canonical list to the engine's places.
-    pub(super) fn pack(&self, canonical: &[f32], packed: &mut [f32]) {
-        for (place, &x) in self.places().zip(canonical) {
-            packed[place] = x;
-        }
+    /// For every parameter its place in the model's list, and here.
+    fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let &Layout { d, stride, .. } = self;
+        let rows = move |list: &Place, here: &Range<usize>| {
+            list.flat.clone().zip(here.clone().step_by(stride).flat_map(move |row| row..row + d))
+        };
+        let attention = self.list.layers.iter().zip(&self.layers).flat_map(move |(list, groups)| {
+            list.modules.iter().enumerate().flat_map(move |(m, module)| self.module_places(module, m, groups))
+        });
+        let mlps = self.list.layers.iter().zip(&self.mlps);
+        let mlps = mlps.flat_map(|(list, maps)| list.mlp.iter().zip(maps).flat_map(|(list, map)| map.places(list)));
+        let embeddings = rows(&self.list.w_e, &self.w_e).chain(rows(&self.list.w_pos, &self.pos));
+        embeddings.chain(attention).chain(mlps).chain(rows(&self.list.w_u, &self.w_u))
     }
 
-    /// From the engine's places to the canonical list.
-    pub(super) fn unpack(&self, packed: &[f32]) -> Vec<f32> {
-        let mut canonical = Vec::with_capacity(self.n_params);
-        canonical.extend(self.places().map(|place| packed[place]));
-        canonical
+    /// [`Layout::places`] of the weights of module `m` of a layer with these groups of heads.
+    fn module_places<'a>(
+        &'a self,
+        list: &'a ModuleWeights<Place>,
+        m: usize,
+        groups: &'a [HeadGroup],
+    ) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let &Layout { d, heads, heads_padded, d_head, .. } = self;
+        // A row of W_Q, W_K, W_V or a column of W_O: the group of its head, the head's number there, and its coordinate of the head.
+        let head = move |row: usize| {
+            let h = m * (d / d_head) + row / d_head;
+            (&groups[h / heads], h % heads, row % d_head)
+        };
+        let projections: [(&Place, fn(&HeadGroup) -> usize); 3] =
+            [(&list.w_q, |g| g.w_q.start), (&list.w_k, |g| g.w_k.start), (&list.w_v, |g| g.w_v.start)];
+        let qkv = projections.into_iter().flat_map(move |(list, start)| {
+            let places = (0..d).flat_map(move |row| {
+                let (group, h, t) = head(row);
+                (0..d).map(move |e| start(group) + (t * d + e) * heads_padded + h)
+            });
+            list.flat.clone().zip(places)
+        });
+        let o = (0..d).flat_map(move |c| {
+            (0..d).map(move |column| {
+                let (group, h, t) = head(column);
+                group.w_o.start + (c * d_head + t) * heads_padded + h
+            })
+        });
+        qkv.chain(list.w_o.flat.clone().zip(o))
+    }
+}
+
+impl LinearSlots {
+    /// [`Layout::places`] of this map.
+    fn places<'a>(&'a self, list: &'a LinearWeights<Place>) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let weight =
+            (0..self.n_out).flat_map(move |out| (0..self.n_in).map(move |i| self.weight.start + i * self.stride + out));
+        let bias = list.bias.iter().flat_map(|list| list.flat.clone().zip(self.bias.clone()));
+        list.weight.flat.clone().zip(weight).chain(bias)
+    }
+}
+
+impl SharedLayout for Layout {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn trained(&self) -> &[Range<usize>] {
+        &self.trained
+    }
+
+    fn pack(&self, list: &[f32], packed: &mut [f32]) {
+        self.places().for_each(|(at, place)| packed[place] = list[at]);
+    }
+
+    fn unpack(&self, packed: &[f32], list: &mut Vec<f32>) {
+        list.resize(self.list.w_u.flat.end, 0.0);
+        self.places().for_each(|(at, place)| list[at] = packed[place]);
     }
 }
 
@@ -212,11 +243,13 @@ mod tests {
             assert_eq!(layout.layers[1].len(), groups);
             let total: usize = config.parameters().iter().map(|p| p.len()).sum();
             assert_eq!(layout.places().count(), total);
-            let canonical: Vec<f32> = (1..=total).map(|k| k as f32).collect();
+            let list: Vec<f32> = (1..=total).map(|k| k as f32).collect();
             let mut packed = vec![0.0; layout.len];
-            layout.pack(&canonical, &mut packed);
+            layout.pack(&list, &mut packed);
             assert_eq!(packed.iter().filter(|&&x| x != 0.0).count(), total);
-            assert_eq!(layout.unpack(&packed), canonical);
+            let mut back = Vec::new();
+            layout.unpack(&packed, &mut back);
+            assert_eq!(back, list);
         }
     }
 }

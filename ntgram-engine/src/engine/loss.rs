@@ -1,31 +1,37 @@
-//! The loss of a batch, block by block of 16 pairs: which targets a pair has, and with which weights.
+//! The loss of a batch, block by block of 16 pairs: which targets a pair has, and with which weights. The arithmetic itself is
+//! in `unembed`.
 
-use super::contexts::{BLOCK, Contexts, Groups};
-use super::math::Buffer;
+use super::BLOCK;
+use super::batch_pairs::BatchPairs;
+use super::buffer::Buffer;
+use super::contexts::Contexts;
 use super::simd::Isa;
 use super::unembed::{self, Scratch, Shape, Tally};
 use std::ops::Range;
 
 const ONES: [f32; BLOCK] = [1.0; BLOCK];
 
+/// A law of which fewer than one entry in so many is not zero is kept as a list of those.
+const SPARSE: usize = 8;
+
 /// What a pair's output is compared with.
 #[derive(Debug)]
-enum Law {
+enum Targets {
     /// Next-token loss: the samples' targets.
     Samples,
     /// Full divergence, fixed pairs: the law's rows by (block of pairs, target, pair in block).
-    Blocks(Vec<f32>),
+    LawBlocks(Vec<f32>),
     /// Full divergence: the law's rows, (contexts, N).
-    Rows(Vec<f32>),
+    LawRows(Vec<f32>),
     /// Full divergence, rows mostly zero: `entries[starts[c]..starts[c + 1]]` of context `c`.
-    Entries { starts: Vec<u32>, entries: Vec<(u16, f32)> },
+    LawEntries { starts: Vec<u32>, entries: Vec<(u16, f32)> },
 }
 
 /// Everything that the loss of one part needs.
 #[derive(Debug)]
-pub(super) struct Loss {
+pub(super) struct BatchLoss {
     shape: Shape,
-    law: Law,
+    of: Targets,
     scratch: Scratch,
     /// Weights of one block, (N, 16), or those of its few targets, `16 k + lane`.
     weights: Buffer,
@@ -33,7 +39,7 @@ pub(super) struct Loss {
     target_weights: Vec<f32>,
 }
 
-impl Loss {
+impl BatchLoss {
     /// `law`: `None` for the next-token loss, else the last table `(N, N, N)`.
     pub(super) fn new(
         shape: Shape,
@@ -43,8 +49,8 @@ impl Loss {
         law: Option<&[f32]>,
     ) -> Self {
         let n = shape.n;
-        let law = match law {
-            None => Law::Samples,
+        let of = match law {
+            None => Targets::Samples,
             Some(table) => {
                 let row = |c: usize| &table[(contexts.first[c] as usize * n + contexts.second[c] as usize) * n..][..n];
                 let nonzero: usize = range.clone().map(|c| row(c).iter().filter(|&&p| p != 0.0).count()).sum();
@@ -56,22 +62,22 @@ impl Loss {
                             to[p % BLOCK] = x;
                         }
                     }
-                    Law::Blocks(blocks)
-                } else if nonzero * 8 <= n * range.len() {
+                    Targets::LawBlocks(blocks)
+                } else if nonzero * SPARSE <= n * range.len() {
                     let (mut starts, mut entries) = (vec![0], Vec::with_capacity(nonzero));
                     for c in range {
                         entries.extend((0u16..).zip(row(c)).filter(|(_, p)| **p != 0.0).map(|(k, &p)| (k, p)));
                         starts.push(entries.len() as u32);
                     }
-                    Law::Entries { starts, entries }
+                    Targets::LawEntries { starts, entries }
                 } else {
-                    Law::Rows(range.flat_map(row).copied().collect())
+                    Targets::LawRows(range.flat_map(row).copied().collect())
                 }
             }
         };
         Self {
             shape,
-            law,
+            of,
             scratch: Scratch::new(shape),
             weights: Buffer::new(n * BLOCK),
             targets: Vec::new(),
@@ -84,11 +90,11 @@ impl Loss {
         unembed::pack(&mut self.scratch, w_u, self.shape);
     }
 
-    /// Loss and gradients of the block `block` of pairs, whose streams are `rows` (16, stride). Adds to `dw_u`; the gradient by the streams is
-    /// kept for [`Loss::stream_gradients`]. `factor` is one over the batch size.
+    /// Loss and gradients of the block `block` of pairs, whose streams are `rows` (16, stride). Adds to `dw_u`. The gradient by
+    /// the streams is kept for [`BatchLoss::stream_gradients`]. `factor` is one over the batch size.
     pub(super) fn block<I: Isa>(
         &mut self,
-        groups: &Groups,
+        batch: &BatchPairs,
         block: usize,
         w_u: &[f32],
         dw_u: &mut [f32],
@@ -96,7 +102,7 @@ impl Loss {
         factor: f32,
     ) -> Tally {
         unembed::load_streams(&mut self.scratch, rows, self.shape);
-        let tally = self.logit_gradients::<I>(groups, block, None, factor);
+        let tally = self.logit_gradients::<I>(batch, block, None, factor);
         unembed::backward::<I>(&mut self.scratch, w_u, dw_u, rows, self.shape);
         tally
     }
@@ -106,11 +112,11 @@ impl Loss {
         unembed::store_gradients(&self.scratch, rows, stride);
     }
 
-    /// [`Loss::block`] for streams by coordinate, `r (d, 16)`, with the gradient `dr` likewise. Adds to `dw_u (N, d, 16)`.
+    /// [`BatchLoss::block`] for streams by coordinate, `r (d, 16)`, with the gradient `dr` likewise. Adds to `dw_u (N, d, 16)`.
     #[allow(clippy::too_many_arguments, reason = "operands and results of one formula")]
     pub(super) fn block_by_lane<I: Isa>(
         &mut self,
-        groups: &Groups,
+        batch: &BatchPairs,
         block: usize,
         w_u: &[f32],
         dw_u: &mut [f32],
@@ -118,58 +124,58 @@ impl Loss {
         dr: &mut [f32],
         factor: f32,
     ) -> Tally {
-        let tally = self.logit_gradients::<I>(groups, block, Some(r), factor);
+        let tally = self.logit_gradients::<I>(batch, block, Some(r), factor);
         unembed::backward_by_lane::<I>(&mut self.scratch, w_u, dw_u, r, dr, self.shape);
         tally
     }
 
     /// From the block's streams `r (d, 16)`, or else those in `self.scratch`, to the gradient by logit there.
-    fn logit_gradients<I: Isa>(&mut self, groups: &Groups, block: usize, r: Option<&[f32]>, factor: f32) -> Tally {
+    fn logit_gradients<I: Isa>(&mut self, batch: &BatchPairs, block: usize, r: Option<&[f32]>, factor: f32) -> Tally {
         let (shape, scratch) = (self.shape, &mut self.scratch);
         let (argmax, over_sum) = unembed::softmax::<I>(scratch, r, shape);
         let first = block * BLOCK;
-        let counts = &groups.counts[first..first + BLOCK];
-        let of_block =
-            |table: &[f32]| block * BLOCK * shape.n..(block * BLOCK * shape.n + BLOCK * shape.n).min(table.len());
-        let lanes = 0..groups.pairs.len().saturating_sub(first).min(BLOCK);
+        let counts = &batch.counts[first..first + BLOCK];
+        let size = BLOCK * shape.n;
+        let of_block = |table: &[f32]| block * size..(block * size + size).min(table.len());
+        let lanes = 0..batch.pairs.len().saturating_sub(first).min(BLOCK);
 
         let mut correct = 0.0;
-        if groups.fixed {
-            let table = &groups.table[of_block(&groups.table)];
+        if batch.fixed {
+            let table = &batch.table[of_block(&batch.table)];
             for (l, &k) in argmax.iter().enumerate() {
                 correct += table[k as usize * BLOCK + l];
             }
         } else {
-            correct = groups
+            correct = batch
                 .targets_of(block)
                 .iter()
                 .filter(|&&at| at / BLOCK as u16 == argmax[at as usize % BLOCK] as u16)
                 .count() as f32;
         }
 
-        let loss = match &self.law {
-            Law::Samples if groups.fixed => {
-                let table = &groups.table[of_block(&groups.table)];
+        let loss = match &self.of {
+            Targets::Samples if batch.fixed => {
+                let table = &batch.table[of_block(&batch.table)];
                 unembed::dense_targets::<I>(scratch, table, &ONES, &over_sum, factor)
             }
-            Law::Samples => unembed::sparse_targets::<I>(scratch, groups.targets_of(block), None, &over_sum, factor),
-            Law::Blocks(blocks) => {
+            Targets::Samples => unembed::sparse_targets::<I>(scratch, batch.targets_of(block), None, &over_sum, factor),
+            Targets::LawBlocks(blocks) => {
                 unembed::dense_targets::<I>(scratch, &blocks[of_block(blocks)], counts, &over_sum, factor)
             }
-            Law::Rows(law) => {
+            Targets::LawRows(law) => {
                 for l in lanes {
-                    let row = &law[groups.pairs[first + l] as usize * shape.n..][..shape.n];
+                    let row = &law[batch.pairs[first + l] as usize * shape.n..][..shape.n];
                     for (to, &x) in self.weights.chunks_exact_mut(BLOCK).zip(row) {
                         to[l] = x;
                     }
                 }
                 unembed::dense_targets::<I>(scratch, &self.weights, counts, &over_sum, factor)
             }
-            Law::Entries { starts, entries } => {
+            Targets::LawEntries { starts, entries } => {
                 self.targets.clear();
                 self.target_weights.clear();
                 for l in lanes {
-                    let context = groups.pairs[first + l] as usize;
+                    let context = batch.pairs[first + l] as usize;
                     let entries = &entries[starts[context] as usize..starts[context + 1] as usize];
                     self.targets.extend(entries.iter().map(|(k, _)| k * BLOCK as u16 + l as u16));
                     self.target_weights.extend(entries.iter().map(|(_, p)| p * counts[l]));
@@ -177,7 +183,7 @@ impl Loss {
                 unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)
             }
         };
-        // Of a logit that is no number the logarithm would make one.
+        // Of a logit that is NaN the logarithm would make a number.
         let sound = over_sum.iter().all(|x| x.is_finite());
         Tally { loss: if sound { loss } else { f64::NAN }, correct: correct as f64 }
     }

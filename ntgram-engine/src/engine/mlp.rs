@@ -1,9 +1,10 @@
 //! A layer's MLP on rows of the stream: `x + W_out GELU(… GELU(W_1 ln(x) + b_1) …)`, GELU exact.
 
+use super::buffer::Buffer;
+use super::functions::normal;
 use super::gemm::{Left, add_product};
 use super::layer_norm;
-use super::layout::LinearSlots;
-use super::math::{Buffer, normal};
+use super::layout::{LinearSlots, padded};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// Stored activations of one MLP at one position.
@@ -36,7 +37,7 @@ impl Mlp {
             after: hidden(),
             d_in: Buffer::new(rows * widest),
             d_out: Buffer::new(rows * widest),
-            weight: Buffer::new(maps.iter().map(|m| m.n_out * m.n_in.next_multiple_of(8)).max().unwrap_or(0)),
+            weight: Buffer::new(maps.iter().map(|m| m.n_out * padded(m.n_in)).max().unwrap_or(0)),
         }
     }
 

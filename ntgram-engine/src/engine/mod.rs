@@ -1,51 +1,71 @@
 //! Training in circuit space: hand-derived gradients on plain slices, no tensors.
 //!
-//! Covers trigrams with a window of 3 ([`Task::new`](crate::train::Task::new) says what not): position 1 alone is scored, so a batch is a set of pairs of tokens, each with
-//! the targets that followed it. Exact: the same gradients as autograd's up to rounding. How it is split:
+//! It trains trigrams with a window of 3 ([`Task::new`](crate::train::Task::new) says what not). Position 1 alone is scored: a
+//! batch is a set of pairs of tokens, each with the targets that followed it. The work is done once for each pair, or for each
+//! token, instead of for each sample. That is exact: the gradients are autograd's up to rounding.
 //!
-//! - `contexts` numbers the pairs that occur and groups each batch by pair; `feed` shuffles the samples, ahead of the steps;
-//! - `circuits` and `attention` are the Transformer's layers, as tables over tokens (`rows`); `mlp` and `layer_norm` likewise;
-//! - `unembed` and `loss` are the scores, softmax, loss and their gradients, 16 pairs side by side;
-//! - `transformer` and `low_rank` put them together for a *part*: a range of the contexts. Parts are worked on by any number of threads;
-//!   the parts, and the order in which their gradients are added, depend on the problem only, so the result does not depend on the threads;
-//! - `shared` is what the threads of a training see, `pool` the threads; `trainer` steps;
-//! - `adam` is the optimiser, `deferred` the same where most rows of a table have no gradient; `simd` the vectors, chosen for the processor
-//!   at run time.
+//! # Read this first
+//!
+//! A file needs what those before it say; the words are explained where they are first needed.
+//!
+//! 1. `reference`: the mathematics, one sample at a time, in double precision, with no trick. Built for tests and documentation
+//!    only.
+//! 2. `trainer`: a training from its start to its end. `part`: what either kind of model provides for it. `division`: how many
+//!    parts there are. `shared`, `pool`: what the threads see, and the threads. The parts, and the order in which their gradients
+//!    are added, depend on the problem only: so does the result, whatever the number of threads.
+//! 3. The data: `contexts` numbers the pairs of tokens that occur, `keys` makes one number of each sample, `feed` shuffles these a
+//!    little ahead of the steps, `batch_pairs` sorts a batch by pair.
+//! 4. The smallest model: `low_rank`. Its kernel, 16 pairs side by side: `loss` and `unembed`. The optimiser: `adam`, and
+//!    `deferred` for a table where most rows have no gradient.
+//! 5. The Transformer: `transformer` puts together `layout` (where the parameters lie), `token_rows` and `stream` (tables over
+//!    tokens instead of samples), `circuits`, `attention`, `layer_norm`, `mlp`.
+//! 6. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
 //!
 //! Nothing here is random, and nothing fails after [`Trainer::new`].
 //!
-//! One visible difference from autograd: the positional embedding of position 2, which no loss depends on, stays bit for bit where it
-//! was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.
+//! One visible difference from autograd: no loss depends on the positional embedding of position 2, which stays bit for bit where
+//! it was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.
 
 mod adam;
 mod attention;
+mod batch_pairs;
+mod buffer;
 mod circuits;
 mod contexts;
 mod deferred;
+mod division;
 mod feed;
+mod functions;
 mod gemm;
+mod keys;
 mod layer_norm;
 mod layout;
 mod loss;
 mod low_rank;
-mod math;
 mod mlp;
+mod part;
 mod pool;
-mod rows;
+#[cfg(any(test, doc))]
+mod reference;
 mod shared;
 mod simd;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod token_rows;
 mod trainer;
 mod transformer;
 mod unembed;
 
 use crate::models::{Freeze, ModelConfig};
-pub(crate) use contexts::MOST_SAMPLES;
+pub(crate) use batch_pairs::MOST_SAMPLES;
 pub use trainer::Trainer;
 
 /// Largest vocabulary: a context and a target share 32 bits.
 const MOST_TOKENS: usize = 1024;
+
+/// Pairs of a block: as many as the unembedding works on side by side, one in each lane of a vector.
+const BLOCK: usize = 16;
 
 /// What a batch's loss is, before the law's entropy is taken off. Nats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -103,8 +123,8 @@ pub struct StepOutcome {
     pub accuracy: f64,
 }
 
-/// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can. The sizes
-/// themselves are checked.
+/// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can.
+/// The sizes themselves are checked.
 pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize) -> Option<String> {
     let n_vocab = model.n_vocab();
     let window = model.context_window();

@@ -1,54 +1,15 @@
 //! What the threads of a training see, and what they do in a step.
 
 use super::adam::{self, Factors};
+use super::buffer::Buffer;
 use super::contexts::Contexts;
 use super::deferred::Deferred;
 use super::feed::Feed;
-use super::low_rank::{self, Kept};
-use super::math::Buffer;
-use super::simd::{Detected, Isa, Job, dispatch};
-use super::transformer;
+use super::part::{Part, StepInputs};
+use super::simd::{Detected, Isa, Job};
 use super::unembed::Tally;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard, RwLock};
-
-/// A range of contexts and all that is needed to work on it.
-#[derive(Debug)]
-pub(super) enum Part {
-    Transformer(Box<transformer::Part>),
-    LowRank(Box<low_rank::Part>),
-}
-
-impl Part {
-    /// Gradient by the parameters that all parts read.
-    pub(super) fn shared_gradient(&mut self) -> &mut Buffer {
-        match self {
-            Part::Transformer(part) => &mut part.grad,
-            Part::LowRank(part) => &mut part.grad,
-        }
-    }
-
-    /// When there will be no further step: frees all that is not read any more, with `what` of a low-rank part's rows.
-    pub(super) fn release(&mut self, what: Option<Kept>) {
-        match (self, what) {
-            (Part::Transformer(part), _) => part.release(),
-            (Part::LowRank(part), Some(what)) => part.release(what),
-            (Part::LowRank(_), None) => {}
-        }
-    }
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(super) struct Command {
-    /// Samples (keys), and which of them are the batch; if none, rows of low-rank parts are brought up to date.
-    pub(super) block: Vec<u32>,
-    pub(super) batch: Range<usize>,
-    /// Whether low-rank parts move their rows.
-    pub(super) adam: Option<Factors>,
-    /// How rows without gradient moved in the steps before.
-    pub(super) deferred: Deferred,
-}
+use std::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// What all threads see.
 #[derive(Debug)]
@@ -57,50 +18,54 @@ pub(super) struct Shared {
     pub(super) contexts: Contexts,
     /// Parameters that all parts read, in the engine's layout: all of a Transformer's, `W_U` of a low-rank model.
     pub(super) params: RwLock<Buffer>,
-    pub(super) parts: Vec<Mutex<(Part, Tally)>>,
+    pub(super) parts: Vec<Mutex<TalliedPart>>,
     pub(super) feed: Mutex<Feed>,
-    pub(super) command: RwLock<Command>,
+    pub(super) briefing: RwLock<Briefing>,
 }
 
-/// One step of one part.
-pub(super) struct PartStep<'a> {
-    part: &'a mut Part,
-    params: &'a [f32],
-    contexts: &'a Contexts,
-    command: &'a Command,
+/// A part, and what its last step found.
+#[derive(Debug)]
+pub(super) struct TalliedPart {
+    pub(super) part: Box<dyn Part>,
+    pub(super) tally: Tally,
 }
 
-impl Job for PartStep<'_> {
-    type Output = Tally;
-    #[inline(always)]
-    fn run<I: Isa>(self) -> Tally {
-        let Command { block, batch, adam, deferred } = self.command;
-        let batch = &block[batch.clone()];
-        match self.part {
-            Part::Transformer(part) => part.gradient::<I>(self.params, self.contexts, batch),
-            Part::LowRank(part) if batch.is_empty() => {
-                part.catch_up::<I>(deferred);
-                Tally::default()
-            }
-            Part::LowRank(part) => part.step::<I>(self.params, self.contexts, batch, deferred, *adam),
+/// What the trainer tells all threads before they start.
+#[derive(Debug)]
+pub(super) struct Briefing {
+    pub(super) command: Command,
+    /// Keys of the samples that are visited next; the batch is among them.
+    pub(super) portion: Vec<u32>,
+    /// The moves that rows without gradient missed in the steps before.
+    pub(super) deferred: Deferred,
+}
+
+/// What the parts are to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// A step on the batch `portion[batch]`; `rows_step`: for the rows that parts own, if they are to move.
+    Step { batch: Range<usize>, rows_step: Option<Factors> },
+    /// Bring the rows that they own up to date.
+    CatchUp,
+}
+
+impl Shared {
+    /// Works on part `k`, or, after the last, on the order of the samples after this batch.
+    pub(super) fn work(&self, k: usize) {
+        if k == self.parts.len() {
+            return locked(&self.feed).prepare();
         }
-    }
-}
-
-/// Reads a row of a low-rank part.
-pub(super) struct ReadRow<'a> {
-    pub(super) part: &'a mut low_rank::Part,
-    pub(super) local: usize,
-    pub(super) what: Kept,
-    pub(super) deferred: &'a Deferred,
-    pub(super) row: &'a mut [f32],
-}
-
-impl Job for ReadRow<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<I: Isa>(self) {
-        self.part.row::<I>(self.local, self.what, self.deferred, self.row);
+        let Briefing { command, portion, deferred } = &*read(&self.briefing);
+        let params = read(&self.params);
+        let TalliedPart { part, tally } = &mut *locked(&self.parts[k]);
+        match command {
+            Command::Step { batch, rows_step } => {
+                let (contexts, keys) = (&self.contexts, &portion[batch.clone()]);
+                let inputs = StepInputs { params: &params, contexts, keys, deferred, rows_step: *rows_step };
+                *tally = part.step(self.level, inputs);
+            }
+            Command::CatchUp => part.catch_up(self.level, deferred),
+        }
     }
 }
 
@@ -125,20 +90,19 @@ impl Job for Update<'_> {
     }
 }
 
-/// A lock's value; a thread that panicked while holding it ends this one too.
+// A thread that panicked while it held a lock ends the one that asks for it next, too.
+
+/// A lock's value.
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().expect("no worker panics")
 }
 
-impl Shared {
-    /// Works on part `k`, or, after the last, on the next batch's order.
-    pub(super) fn work(&self, k: usize) {
-        if k == self.parts.len() {
-            return locked(&self.feed).prepare();
-        }
-        let command = &*self.command.read().expect("no worker panics");
-        let params = self.params.read().expect("no worker panics");
-        let (part, tally) = &mut *locked(&self.parts[k]);
-        *tally = dispatch(self.level, PartStep { part, params: &params, contexts: &self.contexts, command });
-    }
+/// A lock's value, to read.
+pub(super) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().expect("no worker panics")
+}
+
+/// A lock's value, to write.
+pub(super) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().expect("no worker panics")
 }

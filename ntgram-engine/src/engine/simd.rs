@@ -64,7 +64,7 @@ pub(super) trait Lanes: Copy {
     fn div(self, other: Self) -> Self;
     /// `self * factor + term`.
     fn fma(self, factor: Self, term: Self) -> Self;
-    /// `other` where either is no number.
+    /// `other` where either is NaN.
     fn max(self, other: Self) -> Self;
     fn sqrt(self) -> Self;
     /// To the nearest integer.

@@ -1,218 +1,11 @@
-//! The engine against a plain implementation: one sample at a time, double precision, every operation on a tape.
+//! The engine against its reference, and what holds for any training.
 
+use super::reference::{Reference, reference};
 use super::simd::Detected;
 use super::*;
 use crate::models::{LowRankConfig, Skips, TransformerConfig};
 use crate::rng::TorchRng;
 use proptest::prelude::*;
-use std::cell::RefCell;
-
-/// A value and how it came about.
-#[derive(Clone, Copy)]
-struct Var<'t> {
-    tape: &'t Tape,
-    at: usize,
-    value: f64,
-}
-
-/// For each value, up to two values that it was made from, with derivatives.
-#[derive(Default)]
-struct Tape(RefCell<Vec<[(usize, f64); 2]>>);
-
-impl Tape {
-    fn push(&self, value: f64, parents: [(usize, f64); 2]) -> Var<'_> {
-        self.0.borrow_mut().push(parents);
-        Var { tape: self, at: self.0.borrow().len() - 1, value }
-    }
-
-    fn leaf(&self, value: f64) -> Var<'_> {
-        self.push(value, [(0, 0.0); 2])
-    }
-
-    fn gradient(&self, of: Var) -> Vec<f64> {
-        let nodes = self.0.borrow();
-        let mut grad = vec![0.0; nodes.len()];
-        grad[of.at] = 1.0;
-        for at in (0..=of.at).rev() {
-            for (parent, slope) in nodes[at] {
-                if slope != 0.0 {
-                    grad[parent] += grad[at] * slope;
-                }
-            }
-        }
-        grad
-    }
-}
-
-impl<'t> Var<'t> {
-    fn map(self, value: f64, slope: f64) -> Self {
-        self.tape.push(value, [(self.at, slope), (0, 0.0)])
-    }
-    fn exp(self) -> Self {
-        self.map(self.value.exp(), self.value.exp())
-    }
-    fn ln(self) -> Self {
-        self.map(self.value.ln(), 1.0 / self.value)
-    }
-    fn sqrt(self) -> Self {
-        let root = self.value.sqrt();
-        self.map(root, if root > 0.0 { 0.5 / root } else { 0.0 })
-    }
-    fn gelu(self) -> Self {
-        let x = self.value;
-        let (cdf, density) = (0.5 * (1.0 + erf(x / 2f64.sqrt())), (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt());
-        self.map(x * cdf, cdf + x * density)
-    }
-    fn plus(self, c: f64) -> Self {
-        self.map(self.value + c, 1.0)
-    }
-    fn times(self, c: f64) -> Self {
-        self.map(self.value * c, c)
-    }
-}
-
-impl std::ops::Add for Var<'_> {
-    type Output = Self;
-    fn add(self, o: Self) -> Self {
-        self.tape.push(self.value + o.value, [(self.at, 1.0), (o.at, 1.0)])
-    }
-}
-impl std::ops::Mul for Var<'_> {
-    type Output = Self;
-    fn mul(self, o: Self) -> Self {
-        self.tape.push(self.value * o.value, [(self.at, o.value), (o.at, self.value)])
-    }
-}
-impl std::ops::Div for Var<'_> {
-    type Output = Self;
-    fn div(self, o: Self) -> Self {
-        let y = self.value / o.value;
-        self.tape.push(y, [(self.at, 1.0 / o.value), (o.at, -y / o.value)])
-    }
-}
-
-/// Taylor series of erf; the arguments here are small.
-fn erf(x: f64) -> f64 {
-    let (mut term, mut sum) = (x, x);
-    for n in 1..200 {
-        term *= -x * x / n as f64;
-        sum += term / (2 * n + 1) as f64;
-    }
-    sum * 2.0 / std::f64::consts::PI.sqrt()
-}
-
-type Row<'t> = Vec<Var<'t>>;
-
-fn sum<'t>(terms: impl IntoIterator<Item = Var<'t>>) -> Var<'t> {
-    terms.into_iter().reduce(|a, b| a + b).expect("at least one term")
-}
-fn dot<'t>(a: &[Var<'t>], b: &[Var<'t>]) -> Var<'t> {
-    sum(a.iter().zip(b).map(|(&a, &b)| a * b))
-}
-/// `W x`, `W` (out, in) row-major.
-fn linear<'t>(w: &[Var<'t>], x: &[Var<'t>]) -> Row<'t> {
-    w.chunks(x.len()).map(|row| dot(row, x)).collect()
-}
-fn ln<'t>(x: &[Var<'t>]) -> Row<'t> {
-    let d = x.len() as f64;
-    let mean = sum(x.iter().copied()).times(1.0 / d);
-    let centred: Row = x.iter().map(|&x| x + mean.times(-1.0)).collect();
-    let std = dot(&centred, &centred).times(1.0 / d).sqrt().plus(1e-10);
-    centred.into_iter().map(|c| c / std).collect()
-}
-
-/// Logits of position 1 for tokens (a, b).
-fn logits<'t>(model: ModelConfig, tensors: &[&[Var<'t>]], a: usize, b: usize) -> Row<'t> {
-    match model {
-        ModelConfig::LowRank(c) => {
-            let context = a + c.n_vocab * b;
-            linear(tensors[1], &tensors[0][context * c.d_model..][..c.d_model])
-        }
-        ModelConfig::Transformer(c) => {
-            let d = c.d_model;
-            let mut res: Vec<Row> = [a, b].iter().map(|&t| tensors[0][t * d..][..d].to_vec()).collect();
-            let s = |skipped: bool| if skipped { 0.0 } else { 1.0 };
-            let mut mlp_tensors = tensors[2 + 2 * c.n_layers * c.n_modules..].iter();
-            for layer in 0..c.n_layers {
-                let mix = |x: &[Var<'t>], t: usize, emb: f64, pos: f64| -> Row<'t> {
-                    ln(x).iter().zip(&tensors[1][t * d..]).map(|(h, p)| h.times(emb) + p.times(pos)).collect()
-                };
-                let qk: Vec<Row> = (0..2).map(|t| mix(&res[t], t, s(c.skips.emb_qk), s(c.skips.pos_qk))).collect();
-                let ov: Vec<Row> = (0..2).map(|t| mix(&res[t], t, s(c.skips.emb_ov), s(c.skips.pos_ov))).collect();
-                let mut next: Vec<Row> =
-                    res.iter().map(|r| r.iter().map(|x| x.times(s(c.skips.res_connection))).collect()).collect();
-                for module in 0..c.n_modules {
-                    let at = 2 + 2 * (layer * c.n_modules + module);
-                    let (q, rest) = tensors[at].split_at(d * d);
-                    let (k, v) = rest.split_at(d * d);
-                    let size = d / c.n_heads;
-                    for (t, next) in next.iter_mut().enumerate() {
-                        let mut mixed = Vec::new();
-                        for head in 0..c.n_heads {
-                            let of_head = |w: &[Var<'t>], x: &Row<'t>| linear(w, x)[head * size..][..size].to_vec();
-                            let query = of_head(q, &qk[t]);
-                            let weights: Row = (0..=t)
-                                .map(|s| dot(&query, &of_head(k, &qk[s])).times(1.0 / (size as f64).sqrt()).exp())
-                                .collect();
-                            let total = sum(weights.iter().copied());
-                            let values: Vec<Row> = (0..=t).map(|s| of_head(v, &ov[s])).collect();
-                            mixed.extend((0..size).map(|i| sum((0..=t).map(|s| weights[s] / total * values[s][i]))));
-                        }
-                        for (x, y) in next.iter_mut().zip(linear(tensors[at + 1], &mixed)) {
-                            *x = *x + y;
-                        }
-                    }
-                }
-                if c.has_mlp() {
-                    let maps: Vec<_> = (0..2 * c.depth + 1).map(|_| *mlp_tensors.next().unwrap()).collect();
-                    for x in &mut next {
-                        let mut z = ln(x);
-                        for k in 0..c.depth {
-                            let y = linear(maps[2 * k], &z);
-                            z = y.iter().zip(maps[2 * k + 1]).map(|(&y, &b)| (y + b).gelu()).collect();
-                        }
-                        for (x, y) in x.iter_mut().zip(linear(maps[2 * c.depth], &z)) {
-                            *x = *x + y;
-                        }
-                    }
-                }
-                res = next;
-            }
-            linear(tensors.last().unwrap(), &res[1])
-        }
-    }
-}
-
-/// Loss (entropy subtracted), accuracy and gradient of the batch `rows`, in double precision.
-fn plain(problem: &Problem, params: &[f32], rows: &[u32]) -> (f64, f64, Vec<f64>) {
-    let (n, list) = (problem.model.n_vocab(), problem.model.parameters());
-    let (mut loss, mut correct, mut grad) = (0.0, 0.0, vec![0.0; params.len()]);
-    for &row in rows {
-        let [a, b, target] = [0, 1, 2].map(|t| problem.tokens[3 * row as usize + t] as usize);
-        let tape = Tape::default();
-        let leaves: Row = params.iter().map(|&x| tape.leaf(x as f64)).collect();
-        let mut rest = &leaves[..];
-        let tensors: Vec<&[Var]> = list.iter().map(|p| rest.split_off(..p.len()).unwrap()).collect();
-        let z = logits(problem.model, &tensors, a, b);
-        let max = z.iter().map(|z| z.value).fold(f64::MIN, f64::max);
-        correct += (z.iter().position(|z| z.value == max) == Some(target)) as u8 as f64;
-        let e: Row = z.iter().map(|z| z.plus(-max).exp()).collect();
-        let total = sum(e.iter().copied());
-        let p: Row = e.iter().map(|&e| (e / total).plus(1e-12)).collect();
-        let sample_loss = if problem.loss == Loss::NextToken {
-            p[target].ln().times(-1.0) + sum(p.iter().copied()).ln()
-        } else {
-            sum((0..n).map(|k| p[k].ln().times(-(problem.law[(a * n + b) * n + k] as f64))))
-        };
-        loss += sample_loss.value;
-        for (g, x) in grad.iter_mut().zip(tape.gradient(sample_loss)) {
-            *g += x;
-        }
-    }
-    let size = rows.len() as f64;
-    grad.iter_mut().for_each(|g| *g /= size);
-    (loss / size - problem.entropy, correct / size, grad)
-}
 
 /// A small generator: only variety matters here.
 fn numbers(seed: u64) -> impl FnMut() -> f64 {
@@ -277,7 +70,8 @@ fn compare(model: ModelConfig, freeze: Freeze, loss: Loss, sparse: bool, batch_s
         // Two batches: what the first leaves behind must not show in the second, which is smaller.
         for range in [0..batch_size, batch_size..samples] {
             let before = trainer.params();
-            let (want_loss, want_accuracy, want) = plain(&problem, &before, &order[range]);
+            let want = reference(&problem, &before, &order[range]);
+            let Reference { loss: want_loss, accuracy: want_accuracy, gradient: want } = want;
             let (outcome, got) = trainer.loss_and_gradients().unwrap();
             assert!((outcome.loss - want_loss).abs() < 1e-5 * (1.0 + want_loss.abs()), "{} {want_loss}", outcome.loss);
             assert!((outcome.accuracy - want_accuracy).abs() < 1e-9, "{} {want_accuracy}", outcome.accuracy);
@@ -446,7 +240,7 @@ fn extreme_logits_stay_finite() {
 }
 
 #[test]
-fn a_parameter_that_is_no_number_shows_in_the_loss() {
+fn a_nan_parameter_shows_in_the_loss() {
     let low_rank = LowRankConfig { d_model: 5, n_vocab: 4, context_window: 3, order: 3 };
     let many = LowRankConfig { n_vocab: 30, ..low_rank };
     let transformer = TransformerConfig { d_model: 5, n_vocab: 6, ..Default::default() };

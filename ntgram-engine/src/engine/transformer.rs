@@ -1,127 +1,44 @@
 //! One part of a Transformer's batch: forward, loss and every gradient.
 
-use super::attention::{self, InputGradients, Inputs, Onto, Pairs, Tables};
+use super::attention::{self, InputGradients, Inputs, Onto, PairRows, Tables};
+use super::batch_pairs::BatchPairs;
+use super::buffer::Buffer;
 use super::circuits::{self, Circuit};
-use super::contexts::{BLOCK, Contexts, Groups};
-use super::layer_norm;
+use super::contexts::{Contexts, SplitAt};
+use super::division::shuffle_share;
 use super::layout::Layout;
-use super::loss::Loss;
-use super::math::Buffer;
+use super::loss::BatchLoss;
 use super::mlp::Mlp;
-use super::rows::Rows;
-use super::simd::{Isa, Lanes, vector_fn};
+use super::part::{OwnRows, Part, Prepared, StepInputs};
+use super::simd::{Detected, Isa, Job, dispatch};
+use super::stream::{Flags, Stream};
+use super::token_rows::TokenRows;
 use super::unembed::{Shape, Tally};
-use crate::models::Skips;
+use super::{BLOCK, Problem};
+use crate::models::{Skips, TransformerConfig};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The stream at one position, its layer norm, and what the circuits read of it; (rows, stride) each.
-#[derive(Debug)]
-struct Stream {
-    x: Buffer,
-    h: Buffer,
-    scales: Vec<[f64; 2]>,
-    f: Buffer,
-    g: Buffer,
-    /// Gradients by `f` and `g`.
-    df: Buffer,
-    dg: Buffer,
-}
-
-impl Stream {
-    fn new(rows: usize, stride: usize) -> Self {
-        let table = || Buffer::new(rows * stride);
-        Self { x: table(), h: table(), scales: vec![[0.0; 2]; rows], f: table(), g: table(), df: table(), dg: table() }
-    }
-
-    /// `h = ln(x)`, `f` and `g` from it and the position's row `pos` of `P`.
-    fn inputs<I: Isa>(&mut self, rows: usize, pos: &[f32], flags: &Flags, stride: usize, d: usize) {
-        let len = rows * stride;
-        layer_norm::forward(&self.x[..len], &mut self.h, &mut self.scales, stride, d);
-        mix_inputs::<I>(&mut self.f[..len], &self.h, pos, [flags.emb_qk, flags.pos_qk]);
-        mix_inputs::<I>(&mut self.g[..len], &self.h, pos, [flags.emb_ov, flags.pos_ov]);
-    }
-
-    /// From `df`, `dg` to the gradients by `x` (added) and by `pos` (added).
-    fn inputs_backward<I: Isa>(
-        &mut self,
-        rows: usize,
-        dx: &mut [f32],
-        d_pos: &mut [f32],
-        flags: &Flags,
-        stride: usize,
-        d: usize,
-    ) {
-        let len = rows * stride;
-        mix_backward::<I>(&mut self.df[..len], &self.dg[..len], d_pos, flags);
-        layer_norm::backward(&mut dx[..len], &self.df[..len], &self.h[..len], &self.scales, stride, d);
-    }
-}
-
-vector_fn! {
-    /// Rows of a circuit's inputs, `h` and `pos` each times its factor.
-    fn mix_inputs<'a, I>(rows: &'a mut [f32], h: &'a [f32], pos: &'a [f32], factors: [f32; 2]) -> () {
-        let (emb, on_pos) = (I::Half::splat(factors[0]), I::Half::splat(factors[1]));
-        for (row, h) in rows.chunks_exact_mut(pos.len()).zip(h.chunks_exact(pos.len())) {
-            let chunks = row.chunks_exact_mut(I::Half::LANES).zip(h.chunks_exact(I::Half::LANES));
-            for ((to, h), pos) in chunks.zip(pos.chunks_exact(I::Half::LANES)) {
-                // f = h s_embQK + P s_posQK;  g = h s_embOV + P s_posOV
-                I::Half::load(h).fma(emb, I::Half::load(pos).mul(on_pos)).store(to);
-            }
-        }
-    }
-}
-
-vector_fn! {
-    /// From rows of gradients by `f` and `g` to those by `h` (in the place of `df`) and by `pos` (added).
-    fn mix_backward<'a, I>(df: &'a mut [f32], dg: &'a [f32], d_pos: &'a mut [f32], flags: &'a Flags) -> () {
-        let stride = d_pos.len();
-        for w in (0..stride).step_by(I::Half::LANES) {
-            let (mut qk, mut ov) = (I::Half::zero(), I::Half::zero());
-            for (df, dg) in df.chunks_exact_mut(stride).zip(dg.chunks_exact(stride)) {
-                // f = h s_embQK + P s_posQK;  g = h s_embOV + P s_posOV
-                let (f, g) = (I::Half::load(&df[w..]), I::Half::load(&dg[w..]));
-                qk = qk.add(f);
-                ov = ov.add(g);
-                f.mul(I::Half::splat(flags.emb_qk)).add(g.mul(I::Half::splat(flags.emb_ov))).store(&mut df[w..]);
-            }
-            let sum = qk.fma(I::Half::splat(flags.pos_qk), ov.mul(I::Half::splat(flags.pos_ov)));
-            I::Half::load(&d_pos[w..]).add(sum).store(&mut d_pos[w..]);
-        }
-    }
-}
-
-/// The terms that are kept, as factors.
-#[derive(Debug)]
-struct Flags {
-    residual: bool,
-    pos_qk: f32,
-    emb_qk: f32,
-    pos_ov: f32,
-    emb_ov: f32,
-}
-
-impl From<Skips> for Flags {
-    fn from(skips: Skips) -> Self {
-        let kept = |skipped: bool| if skipped { 0.0 } else { 1.0 };
-        Self {
-            residual: !skips.res_connection,
-            pos_qk: kept(skips.pos_qk),
-            emb_qk: kept(skips.emb_qk),
-            pos_ov: kept(skips.pos_ov),
-            emb_ov: kept(skips.emb_ov),
-        }
-    }
+/// What a training of a Transformer starts from: all parameters are shared.
+pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
+    let layout = Arc::new(Layout::new(config, &problem.freeze));
+    let (contexts, keys) = Contexts::new(problem, n_parts, |_, _| false);
+    let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::SecondTokens);
+    let part = |range| -> Box<dyn Part> {
+        Box::new(TransformerPart::new(problem, Arc::clone(&layout), config.skips, &contexts, range))
+    };
+    let parts = ranges.into_iter().map(part).collect();
+    Prepared { contexts, keys, parts, layout, own_rows: OwnRows::None }
 }
 
 /// One layer.
 #[derive(Debug)]
 struct Layer {
-    /// Of a group of heads, the last that was worked on.
+    /// Of the group of heads that was worked on last.
     qk: Circuit,
     ov: Circuit,
     tables: Tables,
-    /// Weight of the first token in each pair, (pairs, lanes), for each group of heads.
+    /// Weight of the first token in each pair, (pairs, heads_padded), for each group of heads.
     alphas: Vec<Buffer>,
     /// Position 0: one row for each first token. Position 1: for each second token, or pair.
     at0: Stream,
@@ -131,24 +48,30 @@ struct Layer {
 }
 
 /// How many rows layer `layer` has at either position, and which of them each pair of the batch has.
-fn rows_and_pairs<'a>(layer: usize, rows0: &'a Rows, rows1: &'a Rows, itself: &'a [u32]) -> ([usize; 2], Pairs<'a>) {
+fn rows_and_pairs<'a>(
+    layer: usize,
+    rows0: &'a TokenRows,
+    rows1: &'a TokenRows,
+    itself: &'a [u32],
+) -> ([usize; 2], PairRows<'a>) {
     let first = &rows0.of_pair[..];
     let (at1, second) =
         if layer == 0 { (rows1.tokens.len(), &rows1.of_pair[..]) } else { (first.len(), &itself[..first.len()]) };
-    ([rows0.tokens.len(), at1], Pairs { first, second })
+    ([rows0.tokens.len(), at1], PairRows { first, second })
 }
 
 /// A range of the contexts, with all that the Transformer needs to work on it.
 #[derive(Debug)]
-pub(super) struct Part {
+struct TransformerPart {
     layout: Arc<Layout>,
     flags: Flags,
-    groups: Groups,
-    loss: Loss,
+    batch: BatchPairs,
+    loss: BatchLoss,
     layers: Vec<Layer>,
     /// Rows of the tables at position 0, and at position 1 before the first layer; after it, position 1 has one row a pair.
-    rows0: Rows,
-    rows1: Rows,
+    rows0: TokenRows,
+    rows1: TokenRows,
+    /// `0, 1, 2, …`: each pair's own row.
     itself: Vec<u32>,
     /// The stream after the last layer, then its gradient, (pairs, stride), and room for the gradient by a layer's input.
     stream: Buffer,
@@ -157,27 +80,21 @@ pub(super) struct Part {
     d0: Buffer,
     next0: Buffer,
     /// Gradient by every parameter, in the engine's layout.
-    pub(super) grad: Buffer,
+    grad: Buffer,
 }
 
-impl Part {
-    pub(super) fn new(
-        layout: Arc<Layout>,
-        skips: Skips,
-        contexts: &Contexts,
-        range: Range<usize>,
-        batch_size: usize,
-        law: Option<&[f32]>,
-    ) -> Self {
+impl TransformerPart {
+    fn new(problem: &Problem, layout: Arc<Layout>, skips: Skips, contexts: &Contexts, range: Range<usize>) -> Self {
         let (d, stride, n) = (layout.d, layout.stride, layout.n_vocab);
-        let groups = Groups::new(contexts, range.clone(), batch_size);
-        let loss = Loss::new(Shape { n, d, stride }, contexts, range.clone(), groups.fixed, law);
-        let pairs = groups.capacity();
-        let mut rows0 = Rows::new(&contexts.first[range.clone()], n, pairs);
-        let mut rows1 = Rows::new(&contexts.second[range], n, pairs);
-        if groups.fixed {
-            rows0.fill(&groups.pairs);
-            rows1.fill(&groups.pairs);
+        let batch = BatchPairs::new(contexts, range.clone(), problem.batch_size);
+        let shape = Shape { n, d, stride };
+        let loss = BatchLoss::new(shape, contexts, range.clone(), batch.fixed, problem.compared_law());
+        let pairs = batch.capacity();
+        let mut rows0 = TokenRows::new(&contexts.first[range.clone()], n, pairs);
+        let mut rows1 = TokenRows::new(&contexts.second[range], n, pairs);
+        if batch.fixed {
+            rows0.fill(&batch.pairs);
+            rows1.fill(&batch.pairs);
         }
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let layers = (0..layout.layers.len())
@@ -185,7 +102,7 @@ impl Part {
                 qk: Circuit::new(&layout),
                 ov: Circuit::new(&layout),
                 tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
-                alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.lanes)).collect(),
+                alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.heads_padded)).collect(),
                 at0: Stream::new(rows0.capacity, stride),
                 at1: Stream::new(capacity1(layer), stride),
                 mlp0: Mlp::new(&layout.mlps[layer], rows0.capacity, stride),
@@ -202,7 +119,7 @@ impl Part {
             d0: Buffer::new(rows0.capacity * stride),
             next0: Buffer::new(rows0.capacity * stride),
             layout,
-            groups,
+            batch,
             loss,
             layers,
             rows0,
@@ -211,19 +128,13 @@ impl Part {
         }
     }
 
-    /// Frees everything: there will be no further step.
-    pub(super) fn release(&mut self) {
-        self.layers.clear();
-        self.grad = Buffer::new(0);
-    }
-
-    /// Loss and gradient (into `self.grad`) of the samples `batch` (keys), each divided by the batch size.
-    pub(super) fn gradient<I: Isa>(&mut self, params: &[f32], contexts: &Contexts, batch: &[u32]) -> Tally {
-        let factor = 1.0 / batch.len() as f32;
-        self.groups.fill(contexts, batch);
-        if !self.groups.fixed {
-            self.rows0.fill(&self.groups.pairs);
-            self.rows1.fill(&self.groups.pairs);
+    /// Loss and gradient (into `self.grad`) of the samples `keys`, each divided by the batch size.
+    fn gradient<I: Isa>(&mut self, params: &[f32], contexts: &Contexts, keys: &[u32]) -> Tally {
+        let factor = 1.0 / keys.len() as f32;
+        self.batch.fill(contexts, keys);
+        if !self.batch.fixed {
+            self.rows0.fill(&self.batch.pairs);
+            self.rows1.fill(&self.batch.pairs);
         }
         self.grad.fill(0.0);
         self.forward::<I>(params);
@@ -250,8 +161,8 @@ impl Part {
             let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             at0.inputs::<I>(rows0, &pos[..stride], &self.flags, stride, d);
             at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, stride, d);
-            let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
-            let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
+            let in0 = Inputs { qk_in: &at0.qk_in, ov_in: &at0.ov_in, rows: rows0 };
+            let in1 = Inputs { qk_in: &at1.qk_in, ov_in: &at1.ov_in, rows: rows1 };
             // The stream after this layer, at position 0 only where another layer follows.
             let (next0, next1) = match after.first_mut() {
                 Some(next) => (&mut next.at0.x[..rows0 * stride], &mut next.at1.x),
@@ -264,8 +175,8 @@ impl Part {
                 next0.fill(0.0);
             }
             let mut onto = if self.flags.residual { Onto::Stream(&at1.x) } else { Onto::Nothing };
-            for (slots, alpha) in layout.layers[l].iter().zip(alphas) {
-                circuits::forward::<I>(qk, ov, layout, slots, params);
+            for (group, alpha) in layout.layers[l].iter().zip(alphas) {
+                circuits::forward::<I>(qk, ov, layout, group, params);
                 attention::fill::<I>(tables, layout, qk, ov, in0, in1);
                 attention::attend::<I>(tables, layout, pairs, in0, in1, alpha, onto, next1);
                 onto = Onto::Heads;
@@ -294,7 +205,7 @@ impl Part {
         let mut total = Tally::default();
         let blocks = self.rows0.of_pair.len().div_ceil(BLOCK);
         for (block, rows) in self.stream.chunks_exact_mut(BLOCK * layout.stride).take(blocks).enumerate() {
-            total.add(self.loss.block::<I>(&self.groups, block, w_u, dw_u, rows, factor));
+            total.add(self.loss.block::<I>(&self.batch, block, w_u, dw_u, rows, factor));
             self.loss.stream_gradients(rows, layout.stride);
         }
         total
@@ -303,7 +214,7 @@ impl Part {
     /// From the gradient by `self.stream` to every parameter's.
     fn backward<I: Isa>(&mut self, params: &[f32]) {
         let layout = &*self.layout;
-        let (d, stride, lanes) = (layout.d, layout.stride, layout.lanes);
+        let (d, stride, heads_padded) = (layout.d, layout.stride, layout.heads_padded);
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
             let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = layer;
@@ -320,30 +231,28 @@ impl Part {
             if l < last && self.flags.residual {
                 self.next0.copy_from_slice(&self.d0);
             }
-            for (gradient, rows) in
-                [(&mut at0.df, rows0), (&mut at0.dg, rows0), (&mut at1.df, rows1), (&mut at1.dg, rows1)]
-            {
-                gradient[..rows * stride].fill(0.0);
+            for (at, rows) in [(&mut *at0, rows0), (&mut *at1, rows1)] {
+                at.d_qk_in[..rows * stride].fill(0.0);
+                at.d_ov_in[..rows * stride].fill(0.0);
             }
-            let in0 = Inputs { f: &at0.f, g: &at0.g, rows: rows0 };
-            let in1 = Inputs { f: &at1.f, g: &at1.g, rows: rows1 };
-            let mut grad0 = InputGradients { df: &mut at0.df, dg: &mut at0.dg };
-            let mut grad1 = InputGradients { df: &mut at1.df, dg: &mut at1.dg };
+            let in0 = Inputs { qk_in: &at0.qk_in, ov_in: &at0.ov_in, rows: rows0 };
+            let in1 = Inputs { qk_in: &at1.qk_in, ov_in: &at1.ov_in, rows: rows1 };
+            let mut grad0 = InputGradients { d_qk_in: &mut at0.d_qk_in, d_ov_in: &mut at0.d_ov_in };
+            let mut grad1 = InputGradients { d_qk_in: &mut at1.d_qk_in, d_ov_in: &mut at1.d_ov_in };
             let mut dx1 = self.flags.residual.then_some(&mut *self.next);
             let groups = &layout.layers[l];
-            for (slots, alpha) in groups.iter().zip(alphas) {
+            for (group, alpha) in groups.iter().zip(alphas) {
                 if groups.len() > 1 {
-                    circuits::forward::<I>(qk, ov, layout, slots, params);
+                    circuits::forward::<I>(qk, ov, layout, group, params);
                 }
                 if l < last {
                     // At position 0: x = s_res x + Σ_h o0
-                    for (strip, dx) in
-                        tables.d_o0.chunks_exact_mut(lanes).zip(self.d0.chunks_exact(stride).flat_map(|r| &r[..d]))
-                    {
+                    let coordinates = self.d0.chunks_exact(stride).flat_map(|row| &row[..d]);
+                    for (strip, dx) in tables.d_o0.chunks_exact_mut(heads_padded).zip(coordinates) {
                         strip.fill(*dx);
                     }
                 } else {
-                    tables.d_o0[..rows0 * d * lanes].fill(0.0);
+                    tables.d_o0[..rows0 * d * heads_padded].fill(0.0);
                 }
                 attention::fill_backward::<I>(tables, layout, qk, ov, in0, in1);
                 attention::attend_backward::<I>(
@@ -359,7 +268,7 @@ impl Part {
                     dx1.take(),
                 );
                 attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
-                circuits::backward::<I>(qk, ov, layout, slots, params, &mut self.grad);
+                circuits::backward::<I>(qk, ov, layout, group, params, &mut self.grad);
             }
             let (d_pos0, rest) = self.grad[layout.pos.clone()].split_at_mut(stride);
             let d_pos1 = &mut rest[..stride];
@@ -377,5 +286,34 @@ impl Part {
                 }
             }
         }
+    }
+}
+
+impl Part for TransformerPart {
+    fn step(&mut self, level: Detected, inputs: StepInputs) -> Tally {
+        dispatch(level, Gradient { part: self, inputs })
+    }
+
+    fn shared_gradient(&mut self) -> &mut Buffer {
+        &mut self.grad
+    }
+
+    fn end_steps(&mut self) {
+        self.layers.clear();
+        self.grad = Buffer::new(0);
+    }
+}
+
+struct Gradient<'a> {
+    part: &'a mut TransformerPart,
+    inputs: StepInputs<'a>,
+}
+
+impl Job for Gradient<'_> {
+    type Output = Tally;
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Tally {
+        let StepInputs { params, contexts, keys, .. } = self.inputs;
+        self.part.gradient::<I>(params, contexts, keys)
     }
 }

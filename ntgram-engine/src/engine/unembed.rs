@@ -4,8 +4,9 @@
 //! `s = softmax(W_U r)`, loss `-Σ_k t_k ln(s_k + ε)`. With `f_k = t_k s_k / (s_k + ε)` and `F = Σ_k f_k`, the gradient by
 //! logit `k` is `g_k = F s_k - f_k`. (The original renormalises `s + ε` before the cross-entropy: `ln(1 + Nε)`, nothing in floats.)
 
-use super::contexts::BLOCK;
-use super::math::{LOG2_E, exp2, ln};
+use super::BLOCK;
+use super::buffer::Buffer;
+use super::functions::{LOG2_E, exp2, ln};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// What the original adds to every probability before the logarithm.
@@ -13,6 +14,9 @@ pub(super) const EPS: f32 = 1e-12;
 
 /// Rows of logits that are computed together: enough that no sum waits for itself.
 const ROWS: usize = 5;
+
+/// Terms of a softmax's sum up to this are small: they are summed apart from the others.
+const SMALL_TERM: f32 = 0.125;
 
 /// Sizes of `W_U (N, d)` with rows `stride` apart, `stride` a multiple of 8.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +45,16 @@ impl Tally {
 /// Room for one block.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// `W_U` for logits of base 2, so that `2^logit` gives the softmax: (groups of [`ROWS`] rows, d, rows of the group).
-    w_u: super::math::Buffer,
+    /// `W_U` for logits of base 2, so that `2^logit` gives the softmax: (bundles of [`ROWS`] rows, d, rows of the bundle).
+    w_u: Buffer,
     /// Streams by coordinate, (d, 16).
-    pub(super) r: super::math::Buffer,
+    pub(super) r: Buffer,
     /// Gradient by stream, (d, 16).
-    pub(super) dr: super::math::Buffer,
+    pub(super) dr: Buffer,
     /// Logits, then `2^logit`, then gradient by logit, (N, 16).
-    g: super::math::Buffer,
+    g: Buffer,
     /// `f_k`, (N, 16).
-    f: super::math::Buffer,
+    f: Buffer,
     /// The sparse targets' `f_k`, in order.
     picked: Vec<f32>,
     /// By lane, what the gradient by logit is still to be multiplied by.
@@ -59,7 +63,6 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(shape: Shape) -> Self {
-        use super::math::Buffer;
         Self {
             w_u: Buffer::new(shape.n * shape.d),
             r: Buffer::new(shape.d * BLOCK),
@@ -104,13 +107,13 @@ pub(super) fn store_gradients(scratch: &Scratch, rows: &mut [f32], stride: usize
 }
 
 vector_fn! {
-    /// From streams `r (d, 16)` by coordinate: leaves `2^(logit - max)` in `scratch.g`; returns, by lane, the argmax (first on a tie) and one
-    /// over the sum. `None`: the streams in the scratch.
+    /// From streams `r (d, 16)` by coordinate, or those in the scratch (`None`), to `2^(logit - max)` in `scratch.g`. Returns, by
+    /// lane, the argmax (first on a tie) and one over the sum.
     pub(super) fn softmax<'a, I>(scratch: &'a mut Scratch, r: Option<&'a [f32]>, shape: Shape) -> ([f32; BLOCK], [f32; BLOCK]) {
         let r = r.unwrap_or(&scratch.r);
         let (mut best, mut argmax, mut first) = (I::Wide::splat(f32::NEG_INFINITY), I::Wide::zero(), I::Wide::zero());
-        let groups = scratch.g[..shape.n * BLOCK].chunks_mut(ROWS * BLOCK).zip(scratch.w_u.chunks(ROWS * shape.d));
-        for (g, w_u) in groups {
+        let bundles = scratch.g[..shape.n * BLOCK].chunks_mut(ROWS * BLOCK).zip(scratch.w_u.chunks(ROWS * shape.d));
+        for (g, w_u) in bundles {
             let (top, at) = match g.len() / BLOCK {
                 5 => logits::<I::Wide, 5>(g, w_u, r),
                 4 => logits::<I::Wide, 4>(g, w_u, r),
@@ -123,13 +126,13 @@ vector_fn! {
             first = first.add(I::Wide::splat(ROWS as f32));
         }
         let g = &mut scratch.g[..shape.n * BLOCK];
-        // Small terms are summed apart: added one by one to a sum near 1 they would round away, all in one direction, and a
-        // model that is almost sure would learn too slowly.
+        // Added one by one to a sum near 1 the small terms would round away, all in one direction: a model that is almost sure
+        // would learn too slowly.
         let (mut small, mut large) = (I::Wide::zero(), I::Wide::zero());
         for row in g.chunks_exact_mut(BLOCK) {
             let e = exp2(I::Wide::load(row).sub(best));
             e.store(row);
-            let bound = I::Wide::splat(0.125);
+            let bound = I::Wide::splat(SMALL_TERM);
             large = large.add_where_greater(e, bound);
             small = small.add_unless_greater(e, bound);
         }
@@ -195,8 +198,8 @@ vector_fn! {
 }
 
 vector_fn! {
-    /// Like [`dense_targets`], for a few targets `16 k + lane` with weights, 1 if there are none. What is the same for a whole lane is
-    /// left in `scratch.scale`, to be multiplied later.
+    /// Like [`dense_targets`], for a few targets `16 k + lane`. `weights`: one each, or `None`: all are 1. A factor that a whole
+    /// lane has in common is left in `scratch.scale`, to be multiplied later.
     pub(super) fn sparse_targets<'a, I>(
         scratch: &'a mut Scratch,
         targets: &'a [u16],
@@ -268,8 +271,8 @@ vector_fn! {
 }
 
 vector_fn! {
-    /// [`backward`] for streams `r (d, 16)` by coordinate, gradient `dr (d, 16)` likewise: `dW_U += g rᵀ` by lane, `dw_u (N, d, 16)`.
-    /// What is to be added over lanes is added once for all blocks, by [`add_lanes`].
+    /// [`backward`] for streams `r (d, 16)` by coordinate, with the gradient `dr (d, 16)` likewise. `dW_U += g rᵀ` stays by lane,
+    /// `dw_u (N, d, 16)`: [`add_lanes`] adds over the lanes, once for all blocks.
     pub(super) fn backward_by_lane<'a, I>(
         scratch: &'a mut Scratch,
         w_u: &'a [f32],

@@ -1,7 +1,6 @@
-//! Elementary functions on vectors, each good to a few units in the last place, and cache-line aligned memory.
+//! Elementary functions on vectors, each good to a few units in the last place.
 
 use super::simd::Lanes;
-use std::ops::{Deref, DerefMut};
 
 /// `log2(e)`.
 pub(super) const LOG2_E: f32 = std::f32::consts::LOG2_E;
@@ -19,7 +18,7 @@ fn polynomial<V: Lanes>(x: V, coefficients: &[f32]) -> V {
 /// `2^x` for `x <= 127`; below -126 it stays at `2^-126`. Relative error below 1e-7.
 #[inline(always)]
 pub(super) fn exp2<V: Lanes>(x: V) -> V {
-    // In this order what is no number stays so.
+    // In this order NaN stays NaN.
     let x = V::splat(-126.0).max(x);
     let n = x.round();
     // Minimax polynomial for 2^f, |f| <= 1/2, relative error 1.9e-9.
@@ -81,38 +80,6 @@ pub(super) fn normal<V: Lanes>(x: V) -> (V, V) {
     let half_erfc = t.mul(V::splat(0.5)).mul(exp2(polynomial(t, &Q).sub(square).mul(log2_e)));
     let density = exp2(zero.sub(square).mul(log2_e)).mul(V::splat(0.398_942_3));
     (x.where_greater(zero, V::splat(1.0).sub(half_erfc), half_erfc), density)
-}
-
-/// Floats that start on a cache line; derefs to a slice.
-#[derive(Debug)]
-pub(super) struct Buffer {
-    data: Vec<f32>,
-    start: usize,
-    len: usize,
-}
-
-impl Buffer {
-    /// `len` zeros.
-    pub(super) fn new(len: usize) -> Self {
-        let data = vec![0.0; len + 16];
-        let start = data.as_ptr().align_offset(64).min(16);
-        Self { data, start, len }
-    }
-}
-
-impl Deref for Buffer {
-    type Target = [f32];
-    #[inline(always)]
-    fn deref(&self) -> &[f32] {
-        &self.data[self.start..self.start + self.len]
-    }
-}
-
-impl DerefMut for Buffer {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.data[self.start..self.start + self.len]
-    }
 }
 
 #[cfg(test)]
@@ -194,15 +161,6 @@ mod tests {
             assert!(wide.iter().all(|p| (0.0..=1.0).contains(p)), "{wide:?}");
             assert_eq!(wide[4], 0.5);
             assert!(wide[7] == 1.0 && wide[0] < 1e-37);
-        }
-    }
-
-    #[test]
-    fn buffers_start_on_a_cache_line() {
-        for len in [0, 1, 16, 100] {
-            let buffer = Buffer::new(len);
-            assert_eq!(buffer.len(), len);
-            assert_eq!(buffer.as_ptr().align_offset(64), 0);
         }
     }
 }
