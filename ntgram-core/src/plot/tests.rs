@@ -244,8 +244,8 @@ fn check_document(svg: &str) {
 fn documents_are_well_formed_and_hold_their_texts() {
     let heatmap = Heatmap::new(&ramp(60, 60), 60, 60).unwrap().title("W_U W_Uᵀ < α & \"‖x‖²\"").x_label("Position 1");
     let line = LinePlot::new().line("a<b", &[1.0, 2.0]).hline("log N − H", 1.5, Color::Red);
-    let bars = BarChart::new(&[1.0, 2.0]).unwrap().labels(&["R&D", "Ŵ"]);
-    let plane = Plane::new(&[1.0, 2.0, 0.0], &[2.0, 0.0, 0.0]).unwrap().labels(&["to&", "x", "o"]).polygon();
+    let bars = BarChart::new(&[1.0, 2.0]).unwrap().labels(["R&D", "Ŵ"]);
+    let plane = Plane::new(&[1.0, 2.0, 0.0], &[2.0, 0.0, 0.0]).unwrap().labels(["to&", "x", "o"]).polygon();
     let plane = plane.dots(&[0.5], &[-0.5], Color::Blue);
     let figure = Figure::grid(2).with(heatmap).with(line).with(bars).with(plane).title("Everything");
     let svg = figure.to_svg().unwrap();
@@ -315,7 +315,7 @@ fn wrong_arguments_are_named() {
         ("values", Heatmap::new(&[1.0], usize::MAX, 2).map(drop)),
         ("range", drawn(heatmap().range(1.0, 1.0))),
         ("range", drawn(heatmap().range(0.0, f64::NAN))),
-        ("row_labels", drawn(heatmap().row_labels(&["a"]))),
+        ("row_labels", drawn(heatmap().row_labels(["a"]))),
         ("row_labels", drawn(heatmap().row_label(2, "a"))),
         ("col_labels", drawn(heatmap().col_labels([""; 0]))),
         ("col_labels", drawn(heatmap().col_label(3, "a"))),
@@ -331,14 +331,14 @@ fn wrong_arguments_are_named() {
         ("y_range", drawn(line().y_range(0.0, 1.0).log_y())),
         ("values", BarChart::new(&[]).map(drop)),
         ("values", BarChart::new(&[f64::NAN]).map(drop)),
-        ("labels", drawn(bars().labels(&["a"]))),
+        ("labels", drawn(bars().labels(["a"]))),
         ("y_range", drawn(bars().y_range(1.0, f64::INFINITY))),
         ("xs", Plane::new(&[], &[]).map(drop)),
         ("xs", Plane::new(&[f64::NAN], &[0.0]).map(drop)),
         ("ys", Plane::new(&[1.0], &[f64::INFINITY]).map(drop)),
         ("ys", Plane::new(&[1.0], &[]).map(drop)),
         ("ys", drawn(vectors().dots(&[1.0, 2.0], &[1.0], Color::Red))),
-        ("labels", drawn(vectors().labels(&["a"]))),
+        ("labels", drawn(vectors().labels(["a"]))),
         ("labels", drawn(vectors().label(2, "a"))),
         ("colors", drawn(vectors().colors(&[Color::Red]))),
         ("reach", drawn(vectors().reach(0.0))),
