@@ -54,6 +54,8 @@ struct Baseline {
     color: Color,
 }
 
+/// Points further outside than so many times the plot's size are drawn towards there: pixels are no such large numbers.
+const FAR: f64 = 1e6;
 /// Curves of at most so many points get dots.
 const DOTTED: usize = 25;
 
@@ -189,9 +191,9 @@ impl LinePlot {
         let axes = self.axes(&canvas.font, plot.width());
         let x = self.x_scale();
         let at = |x_value: f64, y: f64| -> Option<Point> {
-            let place = axes.y.place(y);
-            let point = (plot.left + x.place(x_value) * plot.width(), plot.bottom - place * plot.height());
-            place.is_finite().then_some(point)
+            let place = |scale: &Scale, value: f64| scale.place(value).clamp(-FAR, FAR);
+            let (across, up) = (place(&x, x_value), place(&axes.y, y));
+            self.usable(y).then_some((plot.left + across * plot.width(), plot.bottom - up * plot.height()))
         };
         axes.draw_grid(canvas, plot)?;
 

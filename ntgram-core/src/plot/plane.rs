@@ -167,7 +167,10 @@ impl Plane {
         let plot = slot.plot;
         let view = self.view(&canvas.font, (plot.width(), plot.height()));
         let origin = ((plot.left + plot.right) / 2.0, (plot.top + plot.bottom) / 2.0);
-        let at = |(x, y): (f64, f64)| (origin.0 + x * view.unit, origin.1 - y * view.unit);
+        let at = |point: (f64, f64)| {
+            let (right, down) = view.place(point);
+            (origin.0 + right, origin.1 + down)
+        };
 
         view.draw(canvas, plot)?;
         if self.polygon {

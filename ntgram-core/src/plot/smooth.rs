@@ -2,8 +2,8 @@
 //!
 //! What [`BitMapBackend`] itself does well (whole pixels, rectangles, blending) it does. What it cannot, and why this is here:
 //!
-//! - Its lines that are wider than a pixel have their corners at whole pixels and no smooth sides, so that curves are jagged and their
-//!   width changes; joints are left open. Here the share of each pixel that a shape covers decides.
+//! - Its lines that are wider than a pixel have their corners at whole pixels, and only two of their four sides are smooth: curves are
+//!   jagged, and their width changes from piece to piece. Here the share of each pixel that a shape covers decides.
 //! - Its text puts each letter at a whole pixel and ignores the letter's own left edge, so that letters stand unevenly and accents beside
 //!   their letter ([`Font`]).
 //!

@@ -103,8 +103,9 @@ impl CellNumbers {
         let half = hi / 2.0 - lo / 2.0;
         let alike = half > 0.0 && 2.5 * ten(usual) > half;
         let last = if alike { usual.min((half.log10() + 2f64.log10()).floor() as i32 - 1) } else { usual };
-        // doubles have no more than 16 digits
-        let last = last.max(first - 15);
+        // doubles have no more than 16 digits, and whole numbers no decimals that matter
+        let whole = values.iter().all(|v| v.fract() == 0.0 || !v.is_finite());
+        let last = last.max(if alike && whole { 0 } else { first - 15 });
         match first {
             0..15 if last <= 0 => Self::Plain(-last as usize),
             _ if small_or_large => Self::Scientific((first - last) as usize),
@@ -209,6 +210,6 @@ mod tests {
             assert!(texts.windows(2).all(|pair| pair[0] != pair[1]), "{texts:?}");
         }
         let near: Vec<f64> = (0..3).map(|k| 1e9 + f64::from(k)).collect();
-        assert_eq!(CellNumbers::of(&near).write(1e9 + 1.0), "1000000001.0");
+        assert_eq!(CellNumbers::of(&near).write(1e9 + 1.0), "1000000001");
     }
 }

@@ -6,11 +6,14 @@ use plotters::style::text_anchor::HPos;
 use super::canvas::Canvas;
 use super::colors::{AXIS, GRID, INK, LINE};
 use super::font::Font;
-use super::geometry::{Rect, px};
+use super::geometry::{Point, Rect, px};
 use super::labels::{tick, write_below};
 use super::space::{Margins, TICK, TICK_GAP, TICK_TEXT, text_height};
 use super::ticks;
 use crate::error::Result;
+
+/// Pixels from the origin that are more than any plot has, and no very large number.
+const FAR: f64 = 1e8;
 
 /// The values that a plot of a size shows.
 pub(super) struct View {
@@ -32,6 +35,13 @@ impl View {
             view.most -= 1;
         }
         view
+    }
+
+    /// Where a point lies, in device pixels from the origin, to the right and down; one very far away, in its direction.
+    pub(super) fn place(&self, (x, y): (f64, f64)) -> Point {
+        let (far, most) = (x.abs().max(y.abs()), FAR / self.unit);
+        let (x, y) = if far > most { (x / far * most, y / far * most) } else { (x, y) };
+        (x * self.unit, -y * self.unit)
     }
 
     /// Ticks along a side of this length: the same step on both sides.
@@ -102,6 +112,15 @@ mod tests {
             ticks[1].0 - ticks[0].0
         };
         assert_eq!((view.unit, step(600.0)), (100.0, step(400.0)));
+    }
+
+    #[test]
+    fn far_points_keep_their_direction() {
+        let view = View::new(&Font::load().unwrap(), 1e-300, (400.0, 400.0));
+        let (x, y) = view.place((1e-300, 0.5e-300));
+        assert!((x - 200.0).abs() < 1e-9 && (y + 100.0).abs() < 1e-9, "{x} {y}");
+        let (x, y) = view.place((-f64::MAX, f64::MAX / 2.0));
+        assert!((x + FAR).abs() < 1.0 && (y + FAR / 2.0).abs() < 1.0, "{x} {y}");
     }
 
     #[test]
