@@ -99,14 +99,8 @@ pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::bigram;
     use super::*;
-
-    /// x_0 is 0 or 1 (¾, ¼); 0 is followed by 2, 1 by any of three.
-    fn bigram() -> Law {
-        let third = 1.0 / 3.0;
-        let second = vec![0.0, 0.0, 1.0, third, third, third, 0.5, 0.5, 0.0];
-        Law::new(3, vec![vec![0.75, 0.25, 0.0], second]).unwrap()
-    }
 
     #[test]
     fn every_sequence_in_order() {
