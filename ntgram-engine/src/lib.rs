@@ -41,6 +41,7 @@
 pub mod data;
 pub mod engine;
 pub mod error;
+#[cfg(not(target_family = "wasm"))]
 pub mod files;
 pub mod laws;
 pub mod models;

@@ -28,6 +28,9 @@ impl Default for DirectionsOptions {
     }
 }
 
+/// Most contexts of an axis-aligned [`almost_rank_d`]: its decomposition takes 256 MiB then.
+const MOST_ALIGNED_CONTEXTS: usize = 1 << 13;
+
 /// What [`almost_rank_d`] makes of its directions. The defaults are the original's, where it has them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlmostRankOptions {
@@ -152,10 +155,12 @@ pub fn gen_d_law(
 
 /// Sparse contexts, then a last token whose log-law is near rank `d`: row softmax of `U diag(eig) Vh`, where `U S Vh` is the
 /// decomposition of `randn(N^(n-1), N)` and `eig` is `eig_high` for the first `d` directions and `eig_low` after. `Vh` is
-/// the identity if `axis_aligned`. The original's order of arguments, with what it names last in `options`.
+/// the identity if `axis_aligned`; the law then depends on the signs of the left singular vectors, which are LAPACK's choice. The
+/// original's order of arguments, with what it names last in `options`.
 ///
 /// # Errors
-/// As [`first_position_law`], no `nb_tokens`, and an `eig_high` or `eig_low` that is not finite.
+/// As [`first_position_law`], no `nb_tokens`, more than 8192 contexts where `axis_aligned` (the full decomposition is quadratic in
+/// them), and an `eig_high` or `eig_low` that is not finite.
 pub fn almost_rank_d(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -171,11 +176,18 @@ pub fn almost_rank_d(
     check_rank(d, n_vocab)?;
     check_finite("eig_high", eig_high)?;
     check_finite("eig_low", eig_low)?;
-    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
+    if axis_aligned && contexts > MOST_ALIGNED_CONTEXTS {
+        let expected =
+            format!("the full decomposition of {contexts} contexts is too large: up to {MOST_ALIGNED_CONTEXTS}");
+        return Err(Error::argument("axis_aligned", true, expected));
+    }
+    let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let noise = rng.randn_tensor(&[contexts, n_vocab])?;
-    // The full decomposition's first N columns of U (M × M) are the thin one's.
-    let (u, _, v) = noise.f_svd(true, true).torch()?;
+    // Signs of singular vectors may differ between the two decompositions, and the original takes the full one's, U (M, M). Where Vh is
+    // theirs too the signs cancel, and the thin one, U (M, N), gives the same law.
+    let (u, _, v) = noise.f_svd(!axis_aligned, true).torch()?;
+    let u = u.f_narrow(1, 0, n_vocab as i64).torch()?; // (M, N)
     let eig: Vec<f32> = (0..n_vocab).map(|k| (if k < d { eig_high } else { eig_low }) as f32).collect();
     let vh = if axis_aligned { identity(n_vocab) } else { v.f_tr().torch()? };
     let scores = (u * Tensor::from_slice(&eig)).f_matmul(&vh).torch()?;
@@ -306,6 +318,27 @@ mod tests {
     }
 
     #[test]
+    fn aligned_laws_have_the_signs_of_the_full_decomposition() {
+        let n = 14;
+        let mut differs = 0;
+        for seed in 0..40 {
+            let mut rng = TorchRng::new(seed);
+            let law = almost_rank_d(&[n, n], n, 5, &rank(true, 2.0, 0.05), &mut TorchRng::new(seed)).unwrap();
+            prefix_tables(&[n, n], n, 1, &mut rng).unwrap();
+            let noise = rng.randn_tensor(&[n * n, n]).unwrap();
+            let eig: Vec<f32> = (0..n).map(|k| if k < 5 { 2.0 } else { 0.05 }).collect();
+            let table = |u: Tensor| {
+                values(&(u.narrow(1, 0, n as i64) * Tensor::from_slice(&eig)).softmax(-1, Kind::Float)).unwrap()
+            };
+            let [full, thin] = [false, true].map(|some| table(noise.svd(some, true).0));
+            let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+            assert!(near(law.last_table(), &full), "seed {seed}");
+            differs += usize::from(!near(&thin, &full));
+        }
+        assert!(differs > 0, "here the thin decomposition would give another law");
+    }
+
+    #[test]
     fn bad_arguments_are_named() {
         let rng = &mut TorchRng::new(0);
         let cases: Vec<(&str, Result<Law>)> = vec![
@@ -333,6 +366,7 @@ mod tests {
             ("d", gen_d_law(&[3], 10, 11, &directions(true, 1.0, 0.1), rng).map(|(law, _)| law)),
             ("flat_coef", gen_d_law(&[3], 10, 5, &directions(true, 1.0, f64::NAN), rng).map(|(law, _)| law)),
             ("flat_coef", gen_d_law(&[3], 10, 5, &directions(true, 1.0, 1e39), rng).map(|(law, _)| law)),
+            ("axis_aligned", almost_rank_d(&[3, 3], 100, 5, &rank(true, 1.0, 0.1), rng)),
             ("nb_tokens", almost_rank_d(&[], 10, 5, &rank(true, 1.0, 0.1), rng)),
             ("eig_high", almost_rank_d(&[3], 10, 5, &rank(true, f64::INFINITY, 0.1), rng)),
             ("eig_low", almost_rank_d(&[3], 10, 5, &rank(true, 1.0, f64::NAN), rng)),

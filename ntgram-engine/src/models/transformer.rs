@@ -117,3 +117,36 @@ impl TransformerConfig {
         list
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_with_the_first_names_are_read() {
+        let old = r#"{"d_model":5,"n_vocab":10,"n_layers":1,"width":0,"depth":0,"parallel_heads":20,"n_heads":1,"context_window":3,
+            "skips":{"skip_res_connection":true,"skip_pos_qk":false,"skip_emb_qk":false,"skip_pos_ov":true,"skip_emb_ov":false}}"#;
+        let config: TransformerConfig = serde_json::from_str(old).unwrap();
+        let skips = Skips { res_connection: true, pos_ov: true, ..Default::default() };
+        assert_eq!(config, TransformerConfig { n_modules: 20, skips, ..Default::default() });
+        let new = serde_json::to_string(&config).unwrap();
+        assert!(new.contains("\"n_modules\":20") && new.contains("\"res_connection\":true"), "{new}");
+        assert_eq!(serde_json::from_str::<TransformerConfig>(&new).unwrap(), config);
+    }
+
+    #[test]
+    fn sizes_that_no_memory_holds_are_refused_before_anything_is_counted_out() {
+        let refused = |config: TransformerConfig| config.check().unwrap_err().to_string();
+        for config in [
+            TransformerConfig { d_model: 1_000_000, ..Default::default() },
+            TransformerConfig { n_layers: 1_000_000_000_000, ..Default::default() },
+            TransformerConfig { n_modules: usize::MAX, n_vocab: usize::MAX, ..Default::default() },
+            TransformerConfig { width: usize::MAX, depth: usize::MAX, ..Default::default() },
+        ] {
+            let message = refused(config);
+            assert!(message.starts_with("`config` is ") && message.contains("at most 1073741824"), "{message}");
+        }
+        let contexts = super::super::LowRankConfig { d_model: 2, n_vocab: 1000, context_window: 90, order: 90 };
+        assert!(contexts.check().unwrap_err().to_string().contains("at most 1073741824"));
+    }
+}
