@@ -21,7 +21,7 @@
 //!    tokens instead of samples), `circuits`, `attention`, `layer_norm`, `mlp`.
 //! 6. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
 //!
-//! Nothing here is random, and nothing fails after [`Trainer::new`].
+//! Nothing here is random, and nothing fails once there is a [`Trainer`].
 //!
 //! One visible difference from autograd: no loss depends on the positional embedding of position 2, which stays bit for bit where
 //! it was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::parameters::{ParamKind, ParamSpec, check_total};
 use crate::error::{Error, Result};
 
-/// Sizes of a [`LowRank`](crate::models::LowRank) model.
+/// Sizes of a `LowRank` model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LowRankConfig {
     /// Embedding dimension `d`: the rank of the log-probabilities.

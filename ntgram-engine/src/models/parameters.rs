@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::rng::TorchRng;
 
 /// Groups of parameters that training leaves as they are (`true` = frozen). One flag covers every
-/// module of every layer; the MLP is always trained. [`LowRank`](crate::models::LowRank) reads
+/// module of every layer; the MLP is always trained. `LowRank` reads
 /// `e` and `u` only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Freeze {

@@ -6,7 +6,7 @@ use super::parameters::{ParamKind, ParamSpec, check_total};
 use super::skips::Skips;
 use crate::error::{Error, Result};
 
-/// Sizes of a [`Transformer`](crate::models::Transformer).
+/// Sizes of a `Transformer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransformerConfig {
     /// Embedding dimension `d`.
