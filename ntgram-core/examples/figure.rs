@@ -30,9 +30,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .y_label("Divergence (nats)")
         .title("Curves");
 
-    let bars = BarChart::new(&[3.0, -1.0, 2.0])?.labels(&["module 0", "module 1", "both"]).title("Bars");
+    let bars = BarChart::new(&[3.0, -1.0, 2.0])?.labels(["module 0", "module 1", "both"]).title("Bars");
 
-    let figure = Figure::grid(2, vec![gram.into(), plane.into(), curve.into(), bars.into()]);
+    let figure = Figure::grid(2).with(gram).with(plane).with(curve).with(bars);
     figure.save(folder.join("figure.png"))?;
     figure.save(folder.join("figure.svg"))?;
     let page = format!("<!doctype html><meta charset=\"utf-8\"><title>A figure</title>{}", figure.to_html()?);

@@ -21,10 +21,10 @@ fn main() -> Result<()> {
     let data = generate_data(512, 3000, &pi, 3, &mut rng)?;
 
     // A model: ten tokens in five dimensions, ten attention modules side by side.
-    let config = TransformerConfig { d_model: 5, n_vocab: 10, parallel_heads: 10, ..Default::default() };
+    let config = TransformerConfig { d_model: 5, n_vocab: 10, n_modules: 10, ..Default::default() };
     let mut model = Transformer::new(&config, &pi, &mut rng)?;
 
-    let history = train(&mut model, &data, &TrainOptions { lr: 3e-3, ..Default::default() })?;
+    let history = train(&mut model, &data, &TrainOptions::lr(3e-3))?;
     println!("Divergence {:.4} nats, {:.0} % right", history.tail_loss(), 100.0 * history.tail_accuracy());
 
     // A file is a whole model: sizes and law are in it too.
