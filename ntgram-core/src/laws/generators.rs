@@ -319,23 +319,18 @@ mod tests {
 
     #[test]
     fn aligned_laws_have_the_signs_of_the_full_decomposition() {
+        // Where the thin decomposition's signs differ (on some processors, seen for 27 of 300 seeds at N = 14), so would its law.
         let n = 14;
-        let mut differs = 0;
         for seed in 0..40 {
             let mut rng = TorchRng::new(seed);
             let law = almost_rank_d(&[n, n], n, 5, &rank(true, 2.0, 0.05), &mut TorchRng::new(seed)).unwrap();
             prefix_tables(&[n, n], n, 1, &mut rng).unwrap();
             let noise = rng.randn_tensor(&[n * n, n]).unwrap();
             let eig: Vec<f32> = (0..n).map(|k| if k < 5 { 2.0 } else { 0.05 }).collect();
-            let table = |u: Tensor| {
-                values(&(u.narrow(1, 0, n as i64) * Tensor::from_slice(&eig)).softmax(-1, Kind::Float)).unwrap()
-            };
-            let [full, thin] = [false, true].map(|some| table(noise.svd(some, true).0));
-            let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
-            assert!(near(law.last_table(), &full), "seed {seed}");
-            differs += usize::from(!near(&thin, &full));
+            let u = noise.svd(false, true).0.narrow(1, 0, n as i64);
+            let full = values(&(u * Tensor::from_slice(&eig)).softmax(-1, Kind::Float)).unwrap();
+            assert!(law.last_table().iter().zip(&full).all(|(a, b)| (a - b).abs() < 1e-6), "seed {seed}");
         }
-        assert!(differs > 0, "here the thin decomposition would give another law");
     }
 
     #[test]
