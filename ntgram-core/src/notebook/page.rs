@@ -12,7 +12,7 @@ use crate::table::Table;
 /// use ntgram_core::prelude::*;
 /// # fn main() -> Result<()> {
 /// let map = Heatmap::new(&[0.0, 1.0], 1, 2)?;
-/// let table = Table::new(df!["d" => [2i64, 3], "loss" => [0.5, 0.25]]?);
+/// let table = Table::from_rows([row!["d" => 2, "loss" => 0.5], row!["d" => 3, "loss" => 0.25]])?;
 /// let page = Page::new().text("Two dimensions, then three:").table(table).figure(map.figure());
 /// assert!(page.shown()?.text().starts_with("Two dimensions"));
 /// # Ok(()) }

@@ -168,14 +168,13 @@ impl Layout {
         groups: &'a [HeadGroup],
     ) -> impl Iterator<Item = (usize, usize)> + 'a {
         let &Layout { d, heads, heads_padded, d_head, .. } = self;
-        // A row of W_Q, W_K, W_V or a column of W_O: the group of its head, the head's number there, and its coordinate of the head.
+        // Of a row of W_Q, W_K, W_V or a column of W_O: its head's group, the head's number there, its coordinate of the head.
         let head = move |row: usize| {
             let h = m * (d / d_head) + row / d_head;
             (&groups[h / heads], h % heads, row % d_head)
         };
-        let projections: [(&Place, fn(&HeadGroup) -> usize); 3] =
-            [(&list.w_q, |g| g.w_q.start), (&list.w_k, |g| g.w_k.start), (&list.w_v, |g| g.w_v.start)];
-        let qkv = projections.into_iter().flat_map(move |(list, start)| {
+        let starts: [fn(&HeadGroup) -> usize; 3] = [|g| g.w_q.start, |g| g.w_k.start, |g| g.w_v.start];
+        let qkv = [&list.w_q, &list.w_k, &list.w_v].into_iter().zip(starts).flat_map(move |(list, start)| {
             let places = (0..d).flat_map(move |row| {
                 let (group, h, t) = head(row);
                 (0..d).map(move |e| start(group) + (t * d + e) * heads_padded + h)

@@ -6,7 +6,7 @@
 //!
 //! # Read this first
 //!
-//! A file needs what those before it say; the words are explained where they are first needed.
+//! In this order each file needs only what those before it say:
 //!
 //! 1. `reference`: the mathematics, one sample at a time, in double precision, with no trick. Built for tests and documentation
 //!    only.
@@ -20,6 +20,21 @@
 //! 5. The Transformer: `transformer` puts together `layout` (where the parameters lie), `token_rows` and `stream` (tables over
 //!    tokens instead of samples), `circuits`, `attention`, `layer_norm`, `mlp`.
 //! 6. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | sample | three tokens `(x_0, x_1, x_2)`; `x_2` is the target |
+//! | context | two tokens `(x_0, x_1)`, numbered if they occur in the data |
+//! | pair | a context that is worked on in a batch |
+//! | key | a sample as one number |
+//! | portion | the keys that are shuffled in one go |
+//! | part | a range of contexts that one thread works on at a time |
+//! | block | 16 pairs, side by side in the lanes of a vector |
+//! | group | heads of a layer, of any of its modules, that are worked on together |
+//! | stream | what a Transformer's layers read and add to, at one position |
+//! | row | of a table over tokens, contexts or pairs |
 //!
 //! Nothing here is random, and nothing fails once there is a [`Trainer`].
 //!
@@ -101,6 +116,13 @@ pub(crate) struct Problem<'a> {
     pub lr: f64,
     /// Threads to work with, at least 1. The result does not depend on it.
     pub threads: usize,
+}
+
+impl Problem<'_> {
+    /// The law's table, where the loss compares with it.
+    fn compared_law(&self) -> Option<&[f32]> {
+        (self.loss == Loss::FullDivergence).then_some(self.law)
+    }
 }
 
 /// Adam's moments, in the order of the model's parameter list; 0 where a parameter is frozen.

@@ -1,5 +1,6 @@
 //! A part of a training, and what either kind of model prepares for one.
 
+use super::AdamState;
 use super::adam::Factors;
 use super::buffer::Buffer;
 use super::contexts::Contexts;
@@ -7,7 +8,6 @@ use super::deferred::Deferred;
 use super::keys::Keys;
 use super::simd::Detected;
 use super::unembed::Tally;
-use super::{AdamState, Problem};
 use std::fmt::Debug;
 use std::ops::Range;
 use std::sync::Arc;
@@ -141,12 +141,5 @@ impl Prepared {
             lists.of(what).into_iter().for_each(|list| self.layout.pack(list, &mut packed));
             packed
         })
-    }
-}
-
-impl Problem<'_> {
-    /// The law's table, where the loss compares with it.
-    pub(super) fn compared_law(&self) -> Option<&[f32]> {
-        (self.loss == super::Loss::FullDivergence).then_some(self.law)
     }
 }

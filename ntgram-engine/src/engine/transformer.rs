@@ -1,4 +1,4 @@
-//! One part of a Transformer's batch: forward, loss and every gradient.
+//! The Transformer: one part of its batch, with forward pass, loss and every gradient; and what a training starts from.
 
 use super::attention::{self, InputGradients, Inputs, Onto, PairRows, Tables};
 use super::batch_pairs::BatchPairs;
