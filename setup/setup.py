@@ -14,12 +14,14 @@ import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import evcxr
 import kernel
 from kernel import write
 
@@ -149,14 +151,22 @@ def install_browser():
 
 
 def install_evcxr(settings):
-    root = CACHE / f"evcxr-{EVCXR}"
+    program = Path(settings["evcxr"])
+    root = program.parent.parent
     title = f"evcxr {EVCXR}, the Rust kernel"
-    if (root / "bin/evcxr_jupyter").exists():
+    if program.exists():
         return say(title, "already there")
     say(title, f"{root} (several minutes)")
-    build = CACHE / "evcxr-build"  # kept while unfinished: an interrupted build goes on from there
-    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build)}
-    run("cargo", "install", "--locked", "--root", root, f"evcxr_jupyter@{EVCXR}", env=env)
+    build = root.with_name(root.name + "-build")  # kept while unfinished: an interrupted build goes on from there
+    compiler = build / "rustc"
+    write(compiler, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(REPOSITORY / "setup/evcxr.py"))} "$@"\n')
+    compiler.chmod(0o755)
+    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
+    part = root.with_name(root.name + ".part")
+    run("cargo", "install", "--locked", "--root", part, f"evcxr_jupyter@{EVCXR}", env=env)
+    if b"x-evcxr-failure" not in (part / "bin" / program.name).read_bytes():
+        sys.exit("ntgram: evcxr was compiled without setup/evcxr.patch: does a setting of cargo's replace RUSTC_WRAPPER?")
+    part.rename(root)
     shutil.rmtree(build, ignore_errors=True)
 
 
@@ -174,7 +184,7 @@ def settings_for(cuda):
         libtorch = CACHE / f"libtorch-{TORCH}-cpu"
     return {
         "cache": str(CACHE),
-        "evcxr": str(CACHE / f"evcxr-{EVCXR}/bin/evcxr_jupyter"),
+        "evcxr": str(CACHE / f"evcxr-{EVCXR}-{kernel.digest(evcxr.PATCH.read_text('utf-8'))}/bin/evcxr_jupyter"),
         "libtorch": str(libtorch),
         "tch": str(CACHE / f"tch-{TCH}-{kernel.digest(str(libtorch))}"),
         "workspace": (REPOSITORY / "setup/kernel.toml").read_text(),

@@ -329,9 +329,78 @@ def test_interrupts_while_a_cell_is_compiled_break_nothing(setting):
 )
 def test_earlier_variables_survive_a_failing_cell(setting, failing):
     setting.run("let mut changed = vec![1];")
-    setting.outputs(setting.send("changed.push(2); " + failing))
+    assert setting.outputs(setting.send("changed.push(2); " + failing))[1]
     assert setting.run("(kept.len(), changed.len(), data.num_batch())") == "(3, 2, 300000)"
     assert setting.outputs(setting.send("lost"))[1], "what the failing cell defined is not there"
+
+
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [
+        ('"x".parse::<i32>()?;', "invalid digit found in string"),
+        ('Err::<(), _>("two\\nlines")?;', "two\nlines"),
+        ('panic!("on purpose, {}", 1 + 1);', "panicked: on purpose, 2"),
+        ("assert_eq!(1 + 1, 3);", "panicked: assertion `left == right` failed\n  left: 2\n right: 3"),
+        ('print!("half a line"); assert!(kept.is_empty(), "not empty");', "panicked: not empty"),
+        ('print!("half a line"); "x".parse::<i32>()?;', "invalid digit found in string"),
+        ("vec![0u8][kept.len()]", "panicked: index out of bounds: the len is 1 but the index is 3"),
+        ("std::panic::panic_any(kept.len());", "panicked: "),
+        ("LowRank::new(0, 50, 3, &pi, &mut rng)?;", "`d_model` is 0"),
+        ("let shown = LowRank::new(0, 50, 3, &pi, &mut rng)?;\nshown", "`d_model` is 0"),
+    ],
+)
+def test_a_cell_that_fails_is_an_error_for_jupyter(setting, failing, reason):
+    request = setting.send(failing)
+    text, errors = setting.outputs(request)
+    assert len(errors) == 1 and errors[0].startswith(reason), errors
+    assert setting.reply(request) == "error"
+    assert text == ("half a line\n" if "half a line" in failing else "")
+    assert setting.run("kept.len()") == "3"
+
+
+def test_a_failure_without_any_variable_is_an_error_too(start):
+    running = start()
+    request = running.send('panic!("early");')
+    assert running.outputs(request)[1] == ["panicked: early"]
+    assert running.reply(request) == "error"
+
+
+def test_what_a_cell_catches_is_no_failure(setting):
+    request = setting.send("let caught = std::panic::catch_unwind(|| panic!()).is_err();\n"
+                           "let joined = std::thread::spawn(|| panic!()).join().is_err();\n"
+                           "fn parse(text: &str) -> std::result::Result<i32, std::num::ParseIntError> { Ok(text.parse::<i32>()?) }\n"
+                           'let asked = parse("x").is_err();\n'
+                           "(caught, joined, asked)")  # fmt: skip
+    assert setting.outputs(request) == ("(true, true, true)", [])
+    assert setting.reply(request) == "ok"
+
+
+def test_cells_that_wait_behind_a_failed_one_are_not_run(setting):
+    """So "Run all" stops, as in other kernels; what is sent later runs."""
+    for failing in ('panic!("stop");', "let wrong: usize = true;"):
+        requests = [setting.send(code) for code in ("let mut ran = vec![0];", failing, "ran.push(1);", 'println!("{}", ran.len());')]
+        assert [setting.reply(request) for request in requests] == ["ok", "error", "aborted", "aborted"]
+        assert setting.run("ran.len()") == "1"
+    requests = [setting.client.execute(code, stop_on_error=False) for code in ('panic!("go on");', "ran.push(1);")]
+    assert [setting.reply(request) for request in requests] == ["error", "ok"]
+
+
+def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
+    cells = [nbformat.v4.new_markdown_cell("# First")]
+    cells += [nbformat.v4.new_code_cell(code) for code in ('println!("one");', 'assert!(1 > 2, "not more");', 'println!("three");')]
+    about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
+    book = tmp_path / "my book é.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), book)
+    (tmp_path / "nbformat.py").write_text("raise ImportError")
+    done = subprocess.run(["make", "--no-print-directory", "--old-file=setup", "run", f"NOTEBOOK={book}"], cwd=REPOSITORY,
+                          env=os.environ | {"PYTHONPATH": str(tmp_path), "LC_ALL": "C"}, capture_output=True)  # fmt: skip
+    said = (done.stdout + done.stderr).decode("utf-8")
+    assert done.returncode and "cell 1 failed:\npanicked: not more" in said and "three" not in said
+    assert "executed notebook" not in said
+    executed = REPOSITORY / "results" / book.name
+    outputs = [cell.outputs for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
+    executed.unlink()
+    assert [[out.output_type for out in cell if out.output_type != "stream"] for cell in outputs] == [[], ["error"], []]
 
 
 # ---- what is left
