@@ -288,44 +288,61 @@ def clean_up_after(kernel, server, folder):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill_cell_at_second_interrupt(kernel):
-    """Ends the process that runs the kernel's cells when two interrupts within `DOUBLE_INTERRUPT` seconds find the same
-    cell running. evcxr then says so on the page and starts another such process: all variables are lost."""
+def kill_cell_at_second_interrupt(kernel, folder):
+    """Ends what runs the kernel's cells when two interrupts within `DOUBLE_INTERRUPT` seconds find the same cell running.
+    evcxr then says so on the page and starts another process for cells: all variables are lost."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that is ignored cannot be waited for
     last, before = -math.inf, None
     while True:
         signal.sigwait({signal.SIGINT})
-        now, cell = time.monotonic(), running_cell(kernel)
+        now, cell = time.monotonic(), running_cell(folder)
         if cell and cell == before and now - last < DOUBLE_INTERRUPT:
-            try:
-                os.kill(cell[0], signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill_cell(cell[0], kernel)
         last, before = now, cell
 
 
-def running_cell(kernel):
-    """Process and library of the cell that the kernel runs now. None between cells and while one is compiled: the
-    process then waits at the pipe that evcxr writes its next orders to, and would lose all variables for nothing."""
+def running_cell(folder):
+    """Process and beginning of the cell that the kernel runs now. None between cells and while one is compiled: variables
+    would be lost for nothing. (setup/evcxr.patch has evcxr keep this file.)"""
+    running = folder / "cell/running"
+    try:
+        return int(running.read_text("utf-8")), running.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
+
+
+def kill_cell(cell, kernel):
+    """Kills the process that runs cells, and what cells have started: evcxr waits for all that have its output open."""
+    parents = {pid: parent for pid, parent, _ in processes()}
+
+    def descends(pid, ancestor):
+        while pid not in (0, 1, None, ancestor):
+            pid = parents.get(pid)
+        return pid == ancestor
+
+    for pid, _, group in processes():
+        stray = group == kernel and pid != os.getpid() and not descends(pid, kernel)  # its parent is gone
+        if stray or descends(pid, cell):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def processes():
+    """Of each process its id, its parent's and its group's."""
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,stat=,comm="], capture_output=True, text=True).stdout
-        rows = [line.split(maxsplit=3) for line in listed.splitlines()]
-        found = [(int(pid), None) for parent, pid, state, name in rows
-                 if parent == str(kernel) and state.startswith("R") and name.endswith("evcxr_jupyter")]  # fmt: skip
-        return found[0] if found else None
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True).stdout
+        return [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name, _, rest = (process / "stat").read_text().rpartition(")")
-            state, parent = rest.split()[:2]
-            if parent == str(kernel) and name.endswith("(evcxr_jupyter"):
-                waits = (process / "wchan").read_text()  # "0": for nothing, or the system does not tell
-                runs = state == "R" if waits in ("", "0") else "pipe_read" not in waits
-                libraries = re.findall(r"/libcode_(\d+)\.", (process / "maps").read_text())
-                return (int(process.name), max(map(int, libraries), default=0)) if runs else None
+            rest = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            found.append((int(process.name), int(rest[1]), int(rest[2])))
         except OSError:  # it ended in between
             continue
-    return None
+    return found
 
 
 def stand_in_for_cargo(env, settings, folder):
@@ -364,7 +381,7 @@ def main(connection_file):
     if os.getpgrp() != kernel:
         os.setpgrp()
     leave_behind(lambda: clean_up_after(kernel, server, folder), lock, in_group=False)
-    leave_behind(lambda: kill_cell_at_second_interrupt(kernel), lock, in_group=True)
+    leave_behind(lambda: kill_cell_at_second_interrupt(kernel, folder), lock, in_group=True)
 
     clone = clone_above(Path.cwd().resolve())
     warm = warm_folder(settings, env, clone)

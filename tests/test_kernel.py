@@ -309,6 +309,32 @@ def test_a_second_interrupt_kills_an_endless_cell_and_the_kernel_goes_on(start):
     assert running.run("double(4)") == "8"
 
 
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "std::io::stdin().read_line(&mut String::new())?;",
+        'use std::io::Read; std::fs::File::open("/dev/stdin")?.read(&mut [0u8; 10])?;',
+        'std::process::Command::new("sleep").arg("601").status()?;',  # it has the cell's output open
+        'let mut child = std::process::Command::new("sh").args(["-c", "(sleep 601 &) ; cat"]).stdin(std::process::Stdio::piped())'
+        ".spawn()?; let input = child.stdin.take(); child.wait()?; drop(input);",
+        "std::thread::scope(|s| { s.spawn(|| loop { std::thread::park() }); });",
+    ],
+)
+def test_two_interrupts_end_a_cell_that_waits_for_anything(start, waits):
+    running = start()
+    request = running.send(f'println!("begun"); {waits}')
+    running.outputs(request, until="begun")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    for _ in range(2):
+        running.manager.interrupt_kernel()
+        time.sleep(0.5)
+    assert "SIGKILL" in running.outputs(request)[1][0]
+    assert time.monotonic() - begun < 5
+    assert running.run("6 * 7") == "42"
+    assert "sleep 601" not in subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True).stdout
+
+
 def test_interrupts_while_a_cell_is_compiled_break_nothing(setting):
     code = "let slow = [" + ", ".join(f"format!(\"{{}}\", {k})" for k in range(60)) + "];\nslow.len()"
     request = setting.send(code)
