@@ -189,7 +189,8 @@ def settings_for(cuda):
         "tch": str(CACHE / f"tch-{TCH}-{kernel.digest(str(libtorch))}"),
         "workspace": (REPOSITORY / "setup/kernel.toml").read_text(),
         "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
-        "tools": {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
+        "tools": {"CARGO_HOME": str(Path.home() / ".cargo")}
+        | {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
     }
 
 
@@ -319,9 +320,11 @@ def install_tch(settings):
 def warm_up(settings):
     """Builds what cells need before the first one asks for it; cargo itself knows what is done already."""
     env = kernel.environment(settings, os.environ)
+    # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
+    env["PATH"] = os.pathsep.join([f"{sysroot(env)}/bin", env["PATH"]])
     warm = kernel.warm_folder(settings, env, REPOSITORY)
     say("dependencies of the cells", f"{warm} (the first time takes 10 to 20 minutes)")
-    remove_old_builds(env, warm)
+    remove_old_builds(warm)
     with kernel.Locked(warm.with_suffix(".lock")):
         if not warm.exists() and kernel.relatives(warm):
             part = warm.with_suffix(".part")
@@ -330,23 +333,46 @@ def warm_up(settings):
             part.rename(warm)
         host = kernel.host(env)
         kernel.write_workspace(warm, settings, host, REPOSITORY)
-        write(warm / "made-for.json", json.dumps({"rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}))
-        env["RUSTFLAGS"] = kernel.rustflags(env)
+        env["RUSTFLAGS"] = kernel.RUSTFLAGS
         env["CARGO_TARGET_DIR"] = env["CARGO_BUILD_BUILD_DIR"] = "target"
         # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
         run("cargo", "fetch", "--quiet", env=env, cwd=warm / "cell")
         run(*kernel.build_core("cargo", host), env=env, cwd=warm / "cell")
+        about = {"sysroot": sysroot(env), "rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}
+        write(warm / "made-for.json", json.dumps(about))  # the seal: other clones may copy it
+        os.utime(warm / "made-for.json")
 
 
-def remove_old_builds(env, current):
-    """Removes warm folders of clones that are gone and of compilers that were replaced."""
+def sysroot(env):
+    """The folder of the compiler's toolchain."""
+    return kernel.rustc_says(env, "--print", "sysroot")
+
+
+def remove_old_builds(current):
+    """Removes warm folders of clones that are gone and of compilers that are gone or were replaced; and of this clone all but the
+    two that were used last, `current` aside."""
+    same_clone = []
     for about in (CACHE / "warm").glob("*/made-for.json"):
         made_for = json.loads(about.read_text())
-        if about.parent != current and (
-            made_for["rustc"] != kernel.rustc_says(env, "-vV") or not Path(made_for["clone"], "ntgram-core").exists()
-        ):
-            shutil.rmtree(about.parent, ignore_errors=True)
-            about.parent.with_suffix(".lock").unlink(missing_ok=True)
+        compiler = output_of(Path(made_for.get("sysroot", "/none"), "bin/rustc"), "-vV").strip()
+        if about.parent == current:
+            continue
+        if compiler != made_for["rustc"] or not Path(made_for["clone"], "ntgram-core").exists():
+            remove_build(about.parent)
+        elif made_for["clone"] == str(REPOSITORY):
+            same_clone.append(about)
+    for about in sorted(same_clone, key=lambda about: about.stat().st_mtime)[:-2]:
+        remove_build(about.parent)
+
+
+def remove_build(warm):
+    """Removes a warm folder, unless a kernel copies it just now."""
+    try:
+        with kernel.Locked(warm.with_suffix(".lock"), limit=0):
+            shutil.rmtree(warm, ignore_errors=True)
+            warm.with_suffix(".lock").unlink(missing_ok=True)
+    except TimeoutError:
+        pass
 
 
 def kernel_spec_folder():
@@ -367,7 +393,7 @@ def install_kernel_spec(settings):
     write(folder / "kernel.json", json.dumps(spec, indent=1))
     write(folder / "settings.json", json.dumps(settings, indent=1))
     write(folder / "kernel.py", (REPOSITORY / "setup/kernel.py").read_text())
-    for program in (REPOSITORY / "setup/bin").iterdir():
+    for program in filter(Path.is_file, (REPOSITORY / "setup/bin").iterdir()):
         write(folder / "bin" / program.name, program.read_text())
         (folder / "bin" / program.name).chmod(0o755)
 
