@@ -16,6 +16,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import conftest
 import kernel
 import nbformat
 import outline
@@ -268,6 +269,20 @@ def test_a_kernel_ends_with_its_server():
     server.kill()
     server.wait()
     assert wait_until(lambda: not group_members(int(pid)) and not Path(folder).exists())
+
+
+def test_the_cache_folder_may_have_any_name(start, tmp_path, monkeypatch):
+    cache, spec = tmp_path / "my cache é 🦀 'so' \\", tmp_path / "my data/kernels/ntgram"
+    cache.mkdir()
+    (cache / "warm").symlink_to(setup.CACHE / "warm")
+    monkeypatch.setattr(setup, "kernel_spec_folder", lambda: spec)
+    monkeypatch.setattr(conftest, "KERNELS", cache / "kernels")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "my data"))
+    setup.install_kernel_spec(setup.settings_for(False) | {"cache": str(cache)})
+    running = start()
+    running.run(CELL_0)
+    assert running.run("let seen = !interrupted();\nseen") == "true"
+    assert str(cache) in str(running.folder) and compiled_since_start(running) == []
 
 
 # ---- how cells are compiled
