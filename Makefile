@@ -11,15 +11,23 @@ PYTHON   ?= python3
 NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
 
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
-SETUP     := $(PYTHON) setup/setup.py $(if $(CUDA),--cuda)
+# Without the caller's settings for Python, and in UTF-8 whatever the locale.
+ISOLATED  := -Es -X utf8
+SETUP     := $(PYTHON) $(ISOLATED) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
+OURS      := "$(INSTALLED)/python" $(ISOLATED)
 PEERS     := $(INSTALLED:python/bin=peers/bin)
+
+# Runs the notebook runner on each of NOTEBOOK: one path, which may have spaces, or several.
+export NOTEBOOK
+EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEBOOK; fi; \
+	for notebook; do $(OURS) setup/notebook.py "$$notebook" $(1) || exit 1; done
 
 .PHONY: run test test-ui lab refresh bench latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
-	@for notebook in $(NOTEBOOK); do "$(INSTALLED)/python" setup/notebook.py $$notebook --to results || exit 1; done
+	$(call EXECUTE,--to results)
 
 # Everything that must hold before a change lands.
 test: setup
@@ -28,29 +36,29 @@ test: setup
 	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
 	CARGO_TARGET_DIR="$(INSTALLED:python/bin=target)" cargo test --profile checked -p ntgram-engine --locked
 	$(IN) cargo test --workspace --locked
-	@"$(INSTALLED)/python" setup/notebook.py notebooks/experiments.ipynb --to results
-	@"$(INSTALLED)/python" setup/notebook.py notebooks/superposition.ipynb --to results
+	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
+	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
-	  "$(INSTALLED)/python" -m pytest tests --ignore tests/ui
+	  $(OURS) -m pytest tests --ignore tests/ui
 
 # The notebooks in JupyterLab in a browser; installs Chromium (Debian's package) and Playwright for it. Screenshots: results/ui.
 test-ui: setup
 	@$(SETUP) browser
-	"$(INSTALLED)/python" -m pytest tests/ui
+	$(OURS) -m pytest tests/ui
 
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.
 lab: setup
-	@"$(INSTALLED)/jupyter" lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
+	@$(OURS) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
 
 # This crate's engines beside PyTorch eager and JAX; installs those two for it (5 GB), and writes bench/RESULTS.md.
 bench: setup
 	@$(SETUP) peers
 	$(IN) cargo build --locked --examples
-	@$(IN) "$(PEERS)/python" bench/bench.py $(BENCH)
+	@$(IN) "$(PEERS)/python" $(ISOLATED) bench/bench.py $(BENCH)
 
 # How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
 latency: setup
-	@"$(INSTALLED)/python" bench/latency.py $(LATENCY)
+	@$(OURS) bench/latency.py $(LATENCY)
 
 # Licences, bans and sources of all dependencies, by deny.toml; asks no network. `cargo install --locked cargo-deny` installs what it needs.
 deny:
@@ -58,7 +66,7 @@ deny:
 
 # Executes the notebooks and rewrites them in place: their committed outputs.
 refresh: setup
-	@for notebook in $(NOTEBOOK); do "$(INSTALLED)/python" setup/notebook.py $$notebook --in-place || exit 1; done
+	$(call EXECUTE,--in-place)
 
 setup:
 	@$(SETUP)

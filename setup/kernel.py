@@ -6,8 +6,8 @@ alike. Python's standard library only.
 What a kernel gets:
 - `LIBTORCH` and the library path of the installed libtorch; nothing of the caller's Rust, libtorch or evcxr settings,
   since each of them would have cargo build all dependencies anew;
-- a folder of its own to build cells in: hard links to what is compiled from the registry, copies of all other files
-  (cargo and evcxr rewrite those in place, which would show in every other copy);
+- a folder of its own to build cells in, which shares no file that anything writes to in place: hard links to libraries,
+  which compilers replace, and copies of all other files, which cargo, build scripts and evcxr rewrite;
 - a watcher that ends what is left of the kernel and removes that folder when the kernel or its Jupyter server ends;
 - the stop button: SIGINT, which Jupyter sends to the kernel's process group, is ignored by all but the code of a running
   cell that listens to it (ntgram-core/src/interrupt.rs) and a process that ends the cell at the second one.
@@ -37,19 +37,30 @@ LIBRARY_PATH = "DYLD_LIBRARY_PATH" if MACOS else "LD_LIBRARY_PATH"
 # Settings of the compilers: cargo builds anew when one changes, so a kernel gets those that the set-up had.
 TOOLS = ("CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "AR",
          "MACOSX_DEPLOYMENT_TARGET")  # fmt: skip
-# The caller's settings that would change the build; matched as prefixes.
-DROPPED = ("LIBTORCH", "TORCH_CUDA_VERSION", "RUSTFLAGS", "RUSTC", "EVCXR_", "CARGO_ENCODED_RUSTFLAGS",
-           "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "CARGO_BUILD_RUST", "CARGO_BUILD_BUILD_DIR", "CARGO_INCREMENTAL",
-           "CARGO_PROFILE_")  # fmt: skip
-# Crates that kernels compile for themselves: their files are never shared between build folders.
-OWN = ("ntgram_core", "ntgram-core", "ntgram_engine", "ntgram-engine", "ctx", "anchor")
+# The caller's settings that would change the build: how these names begin. Of those below the first line, build scripts tell
+# cargo that they read them, and cargo runs them anew, and compiles what depends on them, when one changes. Conda, nix and
+# module systems set many.
+DROPPED = re.compile("|".join([
+    "LIBTORCH", "TORCH_CUDA_VERSION", "RUSTFLAGS", "RUSTC", "EVCXR_", "CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL",
+    "CARGO_(TARGET|PROFILE|UNSTABLE|FEATURE|CFG)_", "CARGO_BUILD_(?!JOBS)",
+    "((HOST|TARGET)_)?(CC|CXX|AR|RANLIB)(_|$)", "((HOST|TARGET)_)?(C|CXX|AR|RANLIB|LD)FLAGS", "CRATE_CC_", "CXXSTDLIB",
+    "(C|CPLUS|OBJC|OBJCPLUS)_INCLUDE_PATH$", "CPATH$", "LIBRARY_PATH$", "COMPILER_PATH$", "GCC_EXEC_PREFIX$",
+    "SOURCE_DATE_EPOCH$", "((HOST|TARGET)_)?PKG_CONFIG", "ZSTD_SYS_", "BZIP2_", "LIBC_", "RUST_LIBC_", "MMTEST_FEATURE$",
+]))  # fmt: skip
+# Tables of cargo's settings that change nothing that is built.
+HARMLESS = re.compile(r"(alias|cache|cargo-new|credential-alias|doc|future-incompat-report|http|install|net|registry|registries"
+                      r"|term)\b")  # fmt: skip
+BUILD_WAIT = 1800.0  # seconds that a kernel waits for a warm folder that is being built
+
+# The flags that evcxr compiles with: with others, cargo would take what the set-up has built for something else.
+RUSTFLAGS = "-Cprefer-dynamic"
 
 DOUBLE_INTERRUPT = 2.0  # seconds between two interrupts that end a cell and its variables
 
 
 def environment(settings, caller):
     """The variables that cargo and the kernel run with, made from the caller's."""
-    env = {k: v for k, v in caller.items() if not k.startswith(DROPPED) and k not in TOOLS}
+    env = {k: v for k, v in caller.items() if not DROPPED.match(k) and k not in TOOLS}
     env.update(settings["tools"])
     env["LIBTORCH"] = settings["libtorch"]
     env[LIBRARY_PATH] = os.pathsep.join(filter(None, [f"{settings['libtorch']}/lib", caller.get(LIBRARY_PATH)]))
@@ -60,24 +71,13 @@ def environment(settings, caller):
     return env
 
 
-def links_with_lld(env):
-    """Whether evcxr will add lld to the compiler's flags: it prefers mold, whose use changes no flag, then lld."""
-    path = env.get("PATH", "")
-    return not MACOS and not shutil.which("mold", path=path) and bool(shutil.which("lld", path=path))
-
-
-def rustflags(env):
-    """The flags that evcxr compiles with: with others, cargo would take what the set-up has built for something else."""
-    return "-Cprefer-dynamic" + (" -Clink-arg=-fuse-ld=lld" if links_with_lld(env) else "")
-
-
 def host(env):
     """The compiler's name for this platform, such as `x86_64-unknown-linux-gnu`."""
     return re.search(r"host: (\S+)", rustc_says(env, "-vV"))[1]
 
 
 def build_core(cargo, host):
-    """The command that compiles the core for cells; `bin/cargo` has the same."""
+    """The command that compiles the core for cells, in a build folder's `cell`."""
     return [cargo, "rustc", "--package", "ntgram-core", "--lib", "--crate-type", CORE,
             "--target", host, "--manifest-path", "../anchor/Cargo.toml"]  # fmt: skip
 
@@ -93,16 +93,34 @@ def digest(*parts):
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
+def cargo_settings(env, folder):
+    """What files tell the user's cargo about builds in `folder`: at cargo's home, in that folder and above it."""
+    places = dict.fromkeys([Path(env["CARGO_HOME"]), *(up / ".cargo" for up in [folder, *folder.parents])])
+    said = []
+    for path in [place / name for place in places for name in ("config.toml", "config")]:
+        table = ""
+        for line in path.read_text("utf-8", "replace").splitlines() if path.is_file() else ():
+            line = line.strip()
+            if line.startswith("["):
+                table = line.lstrip("[ ")
+            if line and not line.startswith("#") and not HARMLESS.match(table or line):
+                said.append(line)
+    return "\n".join(said)
+
+
 def warm_folder(settings, env, clone):
-    """Where dependencies are built for this clone of the repository, compiler and libtorch."""
-    tools = digest(rustc_says(env, "-vV"), settings["libtorch"], str(links_with_lld(env)))
-    return Path(settings["cache"], "warm", f"{tools}-{digest(str(clone))}")
+    """Where dependencies are built for this clone of the repository; its name tells all that cargo builds anew for, so that
+    what is there never changes: compiler, flags, tools, cargo's home and settings, libtorch."""
+    tools = {name: value for name, value in settings["tools"].items() if not name.startswith("RUSTUP")}
+    made_with = digest(rustc_says(env, "-vV"), settings["libtorch"], settings["tch"], RUSTFLAGS,
+                       json.dumps(tools, sort_keys=True), cargo_settings(env, Path(settings["cache"])))  # fmt: skip
+    return Path(settings["cache"], "warm", f"{made_with}-{digest(str(clone))}")
 
 
 def relatives(warm):
-    """Other warm folders with the same compiler and libtorch, newest first: they differ in the core crate only."""
-    tools = warm.name.split("-")[0]
-    found = [folder for folder in warm.parent.glob(f"{tools}-*") if folder != warm and (folder / "Cargo.lock").exists()]
+    """Other finished warm folders that are made with the same, newest first: they differ in the clone's own crates only."""
+    made_with = warm.name.split("-")[0]
+    found = [folder for folder in warm.parent.glob(f"{made_with}-*") if folder != warm and (folder / "made-for.json").exists()]
     return sorted(found, key=lambda folder: folder.stat().st_mtime, reverse=True)
 
 
@@ -112,20 +130,19 @@ def clone_above(folder):
 
 
 def copy_build(source, target):
-    """Copies a build folder: what is compiled from the registry as hard links, the rest in full.
-
-    cargo writes files in place, but only those of a crate that it compiles anew: the core crate and the cells. All
-    files in full would take a second, since there are thousands.
-    """
+    """Copies a build folder, but for files that are there already. Libraries become hard links: they are nearly all of its
+    size. Everything else, thousands of small files, is copied in full."""
     os.makedirs(target, exist_ok=True)
     for entry in os.scandir(source):
         copy = os.path.join(target, entry.name)
         if entry.is_dir(follow_symlinks=False):
             if not entry.name.startswith("ctx-"):  # what cells left behind
                 copy_build(entry.path, copy)
+        elif os.path.lexists(copy):
+            continue
         elif entry.is_symlink():
             os.symlink(os.readlink(entry.path), copy)
-        elif not (shared(entry.path) and linked(entry.path, copy)):
+        elif not (replaced_when_written(entry.path) and linked(entry.path, copy)):
             shutil.copy2(entry.path, copy)
 
 
@@ -135,11 +152,11 @@ def write_workspace(folder, settings, host, clone):
     package = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
     dependencies = "\n[dependencies]\n"
     if clone:
-        lock = (clone / "Cargo.lock").read_text()
-        if not (folder / "locked").exists() or (folder / "locked").read_text() != lock:
+        lock = (clone / "Cargo.lock").read_text("utf-8")
+        if not (folder / "locked").exists() or (folder / "locked").read_text("utf-8") != lock:
             write(folder / "Cargo.lock", lock)
             write(folder / "locked", lock)
-        dependencies += f"ntgram-core = {{ path = {json.dumps(str(clone / 'ntgram-core'))} }}\n"
+        dependencies += f"ntgram-core = {{ path = {toml(clone / 'ntgram-core')} }}\n"
     if clone or not (folder / "anchor/Cargo.toml").exists():
         write(folder / "anchor/Cargo.toml", package.format("anchor") + dependencies)
     write(folder / "anchor/src/lib.rs", "")
@@ -154,29 +171,29 @@ def write_workspace(folder, settings, host, clone):
     if not (folder / "apart/cell/src").is_symlink():
         (folder / "apart/cell/src").symlink_to("../../cell/src")
     write(folder / ".cargo/config.toml", f"[target.{host}.tch]  # in the place of torch-sys' build script\n"
-          f"rustc-link-search = [{json.dumps('native=' + settings['tch'])}]\nrustc-link-lib = [\"tch\"]\n")  # fmt: skip
+          f"rustc-link-search = [{toml('native=' + settings['tch'])}]\nrustc-link-lib = [\"tch\"]\n")  # fmt: skip
+
+
+def toml(text):
+    """A text as TOML has it: in JSON's quotes, but with its characters as they are."""
+    return json.dumps(str(text), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def write(path, text):
     """Writes a whole file or nothing; a file that holds `text` already keeps its time stamp."""
     path = Path(path)
-    if path.exists() and path.read_text() == text:
+    if path.exists() and path.read_text("utf-8") == text:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text)
+    part.write_text(text, "utf-8")
     part.replace(path)
 
 
-def shared(path):
-    """Whether this file of a build folder may be the same in all of its copies."""
-    parts = Path(path).parts
-    if "incremental" in parts:  # rustc never changes these, it links and replaces them itself
-        return not path.endswith(".lock")
-    if path.endswith("/libntgram_core.so"):  # linkers write a new file and leave an old one to those who use it
-        return True
-    compiled = not {"deps", "build", ".fingerprint"}.isdisjoint(parts)
-    return compiled and not any(name in part for part in parts[-4:] for name in OWN)
+def replaced_when_written(path):
+    """Whether this file of a build folder comes from a compiler or a linker, which write a new file and leave an old one to
+    those who have it. (tests/test_kernel.py has them prove it.)"""
+    return re.search(r"/(deps|debug)/[^/]+\.(rlib|rmeta|so|dylib)$|/build/[^/]+/build[-_]script[-_][^/.]+$", path)
 
 
 def linked(path, copy):
@@ -189,16 +206,28 @@ def linked(path, copy):
 
 
 class Locked:
-    """Holds a lock file: `with Locked(path):` waits for it, exclusively unless `shared`."""
+    """Holds a lock file: `with Locked(path):` waits for it, exclusively unless `shared`. After `limit` seconds it raises
+    TimeoutError; `told` is called while it waits, about twice a second, with the seconds so far."""
 
-    def __init__(self, path, shared=False):
+    def __init__(self, path, shared=False, limit=math.inf, told=lambda seconds: None):
         path.parent.mkdir(parents=True, exist_ok=True)
         self.file = open(path, "a")  # noqa: SIM115
         self.kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        self.limit, self.told = limit, told
 
     def __enter__(self):
-        fcntl.flock(self.file, self.kind)
-        return self.file
+        begun = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(self.file, self.kind | fcntl.LOCK_NB)
+                return self.file
+            except BlockingIOError:
+                waited = time.monotonic() - begun
+                if waited >= self.limit:
+                    self.file.close()
+                    raise TimeoutError(str(self.file.name)) from None
+            self.told(waited)
+            time.sleep(0.5)
 
     def __exit__(self, *_):
         self.file.close()
@@ -246,7 +275,7 @@ def alive(pid):
 
 def _state(pid):
     try:
-        return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+        return Path("/proc", str(pid), "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except OSError:  # it ended in between
         return "Z"
 
@@ -288,44 +317,61 @@ def clean_up_after(kernel, server, folder):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def kill_cell_at_second_interrupt(kernel):
-    """Ends the process that runs the kernel's cells when two interrupts within `DOUBLE_INTERRUPT` seconds find the same
-    cell running. evcxr then says so on the page and starts another such process: all variables are lost."""
+def kill_cell_at_second_interrupt(kernel, folder):
+    """Ends what runs the kernel's cells when two interrupts within `DOUBLE_INTERRUPT` seconds find the same cell running.
+    evcxr then says so on the page and starts another process for cells: all variables are lost."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # one that is ignored cannot be waited for
     last, before = -math.inf, None
     while True:
         signal.sigwait({signal.SIGINT})
-        now, cell = time.monotonic(), running_cell(kernel)
+        now, cell = time.monotonic(), running_cell(folder)
         if cell and cell == before and now - last < DOUBLE_INTERRUPT:
-            try:
-                os.kill(cell[0], signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            kill_cell(cell[0], kernel)
         last, before = now, cell
 
 
-def running_cell(kernel):
-    """Process and library of the cell that the kernel runs now. None between cells and while one is compiled: the
-    process then waits at the pipe that evcxr writes its next orders to, and would lose all variables for nothing."""
+def running_cell(folder):
+    """Process and beginning of the cell that the kernel runs now. None between cells and while one is compiled: variables
+    would be lost for nothing. (setup/evcxr.patch has evcxr keep this file.)"""
+    running = folder / "cell/running"
+    try:
+        return int(running.read_text("utf-8")), running.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
+
+
+def kill_cell(cell, kernel):
+    """Kills the process that runs cells, and what cells have started: evcxr waits for all that have its output open."""
+    parents = {pid: parent for pid, parent, _ in processes()}
+
+    def descends(pid, ancestor):
+        while pid not in (0, 1, None, ancestor):
+            pid = parents.get(pid)
+        return pid == ancestor
+
+    for pid, _, group in processes():
+        stray = group == kernel and pid != os.getpid() and not descends(pid, kernel)  # its parent is gone
+        if stray or descends(pid, cell):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def processes():
+    """Of each process its id, its parent's and its group's."""
     if not Path("/proc/self/stat").exists():
-        listed = subprocess.run(["ps", "-A", "-o", "ppid=,pid=,stat=,comm="], capture_output=True, text=True).stdout
-        rows = [line.split(maxsplit=3) for line in listed.splitlines()]
-        found = [(int(pid), None) for parent, pid, state, name in rows
-                 if parent == str(kernel) and state.startswith("R") and name.endswith("evcxr_jupyter")]  # fmt: skip
-        return found[0] if found else None
+        listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True).stdout
+        return [tuple(map(int, line.split())) for line in listed.splitlines()]
+    found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name, _, rest = (process / "stat").read_text().rpartition(")")
-            state, parent = rest.split()[:2]
-            if parent == str(kernel) and name.endswith("(evcxr_jupyter"):
-                waits = (process / "wchan").read_text()  # "0": for nothing, or the system does not tell
-                runs = state == "R" if waits in ("", "0") else "pipe_read" not in waits
-                libraries = re.findall(r"/libcode_(\d+)\.", (process / "maps").read_text())
-                return (int(process.name), max(map(int, libraries), default=0)) if runs else None
+            rest = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            found.append((int(process.name), int(rest[1]), int(rest[2])))
         except OSError:  # it ended in between
             continue
-    return None
+    return found
 
 
 def stand_in_for_cargo(env, settings, folder):
@@ -339,10 +385,11 @@ def stand_in_for_cargo(env, settings, folder):
         env[f"NTGRAM_{name.upper()}"] = str(own) if own.exists() else shutil.which(name, path=env["PATH"])
     env["NTGRAM_PYTHON"] = sys.executable
     env["NTGRAM_RUSTUP"] = shutil.which("rustup", path=env["PATH"]) or "false"
-    env["NTGRAM_RUSTFLAGS"] = rustflags(env)
+    env["NTGRAM_RUSTFLAGS"] = RUSTFLAGS
     env["NTGRAM_FOLDER"], env["NTGRAM_TCH"], env["NTGRAM_HOST"] = str(folder), settings["tch"], host(env)
+    env["NTGRAM_KERNEL"] = str(os.getpid())
     core = folder / "cell/target" / env["NTGRAM_HOST"] / "debug"
-    env["NTGRAM_CRATE_TYPE"], env["NTGRAM_CORE"] = CORE, str(core / ("libntgram_core." + ("rlib" if MACOS else "so")))
+    env["NTGRAM_CORE"] = str(core / ("libntgram_core." + ("rlib" if MACOS else "so")))
     # Where a cell's library finds the core, tch's C++ code and Rust's standard library: evcxr moves it out of the folder
     # that the paths in it count from.
     env[LIBRARY_PATH] += "".join(os.pathsep + str(path) for path in (core, settings["tch"], standard_library))
@@ -353,8 +400,24 @@ def stand_in_for_cargo(env, settings, folder):
     env["CARGO_HOME"] = str(own.parent)
 
 
+def take_dependencies(warm, folder):
+    """Copies the warm folder, or another that is made alike. Returns the one to wait for if a set-up builds it just now, or
+    an empty text; the first cell that needs it waits then (bin/core.py), since only a cell can say so on the page."""
+    for source in [warm, *relatives(warm)]:
+        if not (source / "Cargo.lock").exists() and not source.with_suffix(".lock").exists():
+            continue
+        try:
+            with Locked(source.with_suffix(".lock"), shared=True, limit=0):
+                if (source / "Cargo.lock").exists():
+                    copy_build(source, folder)
+                    return ""
+        except TimeoutError:
+            return str(source)
+    return ""
+
+
 def main(connection_file):
-    settings = json.loads(Path(__file__).with_name("settings.json").read_text())
+    settings = json.loads(Path(__file__).with_name("settings.json").read_text("utf-8"))
     if not Path(settings["evcxr"]).exists() or not Path(settings["libtorch"]).exists():
         sys.exit(f"ntgram: the cache folder {settings['cache']} is gone; `make run` in the repository fills it again")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for evcxr, its compilers and its cells too: they inherit it
@@ -364,18 +427,12 @@ def main(connection_file):
     if os.getpgrp() != kernel:
         os.setpgrp()
     leave_behind(lambda: clean_up_after(kernel, server, folder), lock, in_group=False)
-    leave_behind(lambda: kill_cell_at_second_interrupt(kernel), lock, in_group=True)
+    leave_behind(lambda: kill_cell_at_second_interrupt(kernel, folder), lock, in_group=True)
 
     clone = clone_above(Path.cwd().resolve())
-    warm = warm_folder(settings, env, clone)
-    source = next((path for path in [warm, *relatives(warm)] if (path / "Cargo.lock").exists()), None)
-    if source is None:
-        print("ntgram: no dependencies are built for this Rust compiler: the first cell will build them (minutes). "
-              "`make run` in the repository does it once for all kernels.", file=sys.stderr)  # fmt: skip
-    else:
-        with Locked(source.with_suffix(".lock"), shared=True):
-            copy_build(source, folder)
-
+    if clone and (clone / "setup/kernel.toml").exists():
+        settings["workspace"] = (clone / "setup/kernel.toml").read_text("utf-8")
+    env["NTGRAM_WARM"] = take_dependencies(warm_folder(settings, env, clone), folder)
     env["EVCXR_TMPDIR"] = str(folder / "cell")
     stand_in_for_cargo(env, settings, folder)
     write_workspace(folder, settings, env["NTGRAM_HOST"], clone)

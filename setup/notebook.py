@@ -70,7 +70,7 @@ def execute(notebook, folder):
         # evcxr sends the reason to the page, not in its reply: it is among the cell's outputs.
         outputs = [out for cell in notebook.cells for out in cell.get("outputs", []) if out.output_type == "error"]
         text = "\n".join("\n".join(out.traceback) or out.evalue for out in outputs) or str(error)
-        return re.sub(r"\x1b\[[\d;]*m", "", text)
+        return f"cell {client.number} failed:\n" + re.sub(r"\x1b\[[\d;]*m", "", text)
     except (CellTimeoutError, DeadKernelError) as error:
         return str(error)
     return None

@@ -7,19 +7,23 @@
     setup.py uninstall          remove the kernel spec and everything installed
 
 Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
-and builds are made beside their place and moved there when whole. Python's standard library only.
+and builds are made beside their place and moved there when whole. One set-up works at a time; another waits for it. Python's
+standard library only.
 """
 
+import ast
 import json
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import evcxr
 import kernel
 from kernel import write
 
@@ -32,27 +36,42 @@ TCH = "0.26.0"
 # What libtorch_cpu.so of that wheel links on Linux, although it computes on the CPU.
 CUDA_STUBS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]
 MACOS = kernel.MACOS
+# pip's settings that say where packages come from and how to get them. All others of the caller's are shut out: some would
+# have it install elsewhere (`target`, `user`, `prefix`), or other packages.
+DOWNLOADS = {"index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "cert", "client-cert", "proxy", "timeout",
+             "default-timeout", "retries", "cache-dir", "no-cache-dir", "keyring-provider", "use-feature"}  # fmt: skip
 
 
 def main(arguments):
+    shut_out_python()
     cuda = "--cuda" in arguments
     arguments = [a for a in arguments if a != "--cuda"]
-    if arguments == ["uninstall"]:
-        return uninstall()
     if arguments[:1] == ["in"]:
         settings = settings_for(cuda)
         env = kernel.environment(settings, os.environ)
         env["CARGO_TARGET_DIR"] = str(CACHE / "target")
         os.execvpe(arguments[1], arguments[1:], env)
-    if arguments == ["peers"]:
-        return install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
     if arguments == ["browser"]:
         install_browser()
-        return install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
-    if arguments:
+    elif not arguments:
+        check_prerequisites()
+        settings = settings_for(cuda)
+    elif arguments not in (["peers"], ["uninstall"]):
         sys.exit(__doc__)
-    check_prerequisites()
-    settings = settings_for(cuda)
+    if any(character in str(CACHE) for character in ":\n"):  # it is part of library paths
+        sys.exit(f"ntgram: no colon may be in the cache folder's path, {CACHE}: set XDG_CACHE_HOME to another folder")
+    with kernel.Locked(CACHE / "setup.lock", told=say_that_it_waits):
+        if arguments == ["uninstall"]:
+            uninstall()
+        elif arguments == ["peers"]:
+            install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
+        elif arguments == ["browser"]:
+            install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
+        else:
+            install(settings, cuda)
+
+
+def install(settings, cuda):
     install_packages("JupyterLab, nbclient and pytest", "setup/requirements.txt")
     install_evcxr(settings)
     install_libtorch(settings, cuda)
@@ -60,6 +79,12 @@ def main(arguments):
     install_tch(settings)
     warm_up(settings)
     install_kernel_spec(settings)
+
+
+def shut_out_python():
+    """Removes the caller's settings for Python: they are for Pythons of theirs."""
+    for name in [name for name in os.environ if name.startswith("PYTHON")]:
+        del os.environ[name]
 
 
 # ---- what is there before us
@@ -117,8 +142,36 @@ def install_packages(title, requirements, folder=CACHE / "python", size=""):
     say(title, f"{folder}{size}")
     if not output_of(python, "-m", "pip", "--version"):
         run(sys.executable, "-m", "venv", "--clear", folder)
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REPOSITORY / requirements)
+    run(python, "-m", "pip", "install", "--quiet", "-r", REPOSITORY / requirements, env=pip_environment())
+    run(python, "-c", CHECK_PACKAGES, *re.findall(r"^[\w-]+==\S+", wanted, re.MULTILINE))
     write(stamp, wanted)
+
+
+# That packages are what they should be, where they should be, and can be imported.
+CHECK_PACKAGES = """
+import importlib, importlib.metadata, sys
+for name, version in [wanted.split("==") for wanted in sys.argv[1:]]:
+    found, file = importlib.metadata.version(name), importlib.import_module(name.replace("-", "_")).__file__
+    if found != version or not file.startswith(sys.prefix):
+        sys.exit(f"ntgram: {name} {version} is wanted in {sys.prefix}, but {file} is version {found}")
+"""
+
+
+def pip_environment():
+    """The environment for pip: of the caller's settings for it, in variables and in files, those that say how to download."""
+
+    def key(name):
+        return name.removeprefix("PIP_").lower().replace("_", "-")
+
+    env = {name: value for name, value in os.environ.items()
+           if not name.startswith("PIP_") or key(name) in DOWNLOADS or name == "PIP_CONFIG_FILE"}  # fmt: skip
+    files = {}
+    for line in output_of(PYTHON, "-m", "pip", "config", "list", env=env).splitlines():
+        section, _, setting = line.partition(".")
+        name, _, value = setting.partition("=")
+        if section in ("global", "install", "download") and name in DOWNLOADS:
+            files["PIP_" + name.replace("-", "_").upper()] = str(ast.literal_eval(value))
+    return files | env | {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1"}
 
 
 def find_browser():
@@ -149,14 +202,22 @@ def install_browser():
 
 
 def install_evcxr(settings):
-    root = CACHE / f"evcxr-{EVCXR}"
+    program = Path(settings["evcxr"])
+    root = program.parent.parent
     title = f"evcxr {EVCXR}, the Rust kernel"
-    if (root / "bin/evcxr_jupyter").exists():
+    if program.exists():
         return say(title, "already there")
     say(title, f"{root} (several minutes)")
-    build = CACHE / "evcxr-build"  # kept while unfinished: an interrupted build goes on from there
-    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build)}
-    run("cargo", "install", "--locked", "--root", root, f"evcxr_jupyter@{EVCXR}", env=env)
+    build = root.with_name(root.name + "-build")  # kept while unfinished: an interrupted build goes on from there
+    compiler = build / "rustc"
+    write(compiler, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(REPOSITORY / "setup/evcxr.py"))} "$@"\n')
+    compiler.chmod(0o755)
+    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
+    part = root.with_name(root.name + ".part")
+    run("cargo", "install", "--locked", "--root", part, f"evcxr_jupyter@{EVCXR}", env=env)
+    if b"x-evcxr-failure" not in (part / "bin" / program.name).read_bytes():
+        sys.exit("ntgram: evcxr was compiled without setup/evcxr.patch: does a setting of cargo's replace RUSTC_WRAPPER?")
+    part.rename(root)
     shutil.rmtree(build, ignore_errors=True)
 
 
@@ -174,12 +235,13 @@ def settings_for(cuda):
         libtorch = CACHE / f"libtorch-{TORCH}-cpu"
     return {
         "cache": str(CACHE),
-        "evcxr": str(CACHE / f"evcxr-{EVCXR}/bin/evcxr_jupyter"),
+        "evcxr": str(CACHE / f"evcxr-{EVCXR}-{kernel.digest(evcxr.PATCH.read_text('utf-8'))}/bin/evcxr_jupyter"),
         "libtorch": str(libtorch),
         "tch": str(CACHE / f"tch-{TCH}-{kernel.digest(str(libtorch))}"),
         "workspace": (REPOSITORY / "setup/kernel.toml").read_text(),
         "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
-        "tools": {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
+        "tools": {"CARGO_HOME": str(Path.home() / ".cargo")}
+        | {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
     }
 
 
@@ -216,8 +278,8 @@ def install_libtorch(settings, cuda):
         folder = libtorch.parent.parent
         say(title, f"{folder} (a download of some 3 GB)")
         part = folder.with_name(folder.name + ".part")
-        run(PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--only-binary=:all:", "--upgrade",
-            "--target", part / "packages", f"torch=={TORCH}")  # fmt: skip
+        run(PYTHON, "-m", "pip", "install", "--only-binary=:all:", "--upgrade", "--target", part / "packages", f"torch=={TORCH}",
+            env=pip_environment())  # fmt: skip
         write(part / "packages/torch/build-version", f"{TORCH}\n")
     else:
         folder = libtorch
@@ -225,8 +287,8 @@ def install_libtorch(settings, cuda):
         part = folder.with_name(folder.name + ".part")
         downloads = part.with_name(folder.name + ".wheels")
         wheels = [f"torch=={TORCH}"] + ([] if MACOS else CUDA_STUBS)
-        run(PYTHON, "-m", "pip", "download", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:",
-            "--dest", downloads, *wheels)  # fmt: skip
+        run(PYTHON, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--dest", downloads, *wheels,
+            env=pip_environment())  # fmt: skip
         shutil.rmtree(part, ignore_errors=True)
         for wheel in downloads.glob("*.whl"):
             unpack_cpu_libraries(wheel, part)
@@ -309,9 +371,11 @@ def install_tch(settings):
 def warm_up(settings):
     """Builds what cells need before the first one asks for it; cargo itself knows what is done already."""
     env = kernel.environment(settings, os.environ)
+    # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
+    env["PATH"] = os.pathsep.join([f"{sysroot(env)}/bin", env["PATH"]])
     warm = kernel.warm_folder(settings, env, REPOSITORY)
     say("dependencies of the cells", f"{warm} (the first time takes 10 to 20 minutes)")
-    remove_old_builds(env, warm)
+    remove_old_builds(warm)
     with kernel.Locked(warm.with_suffix(".lock")):
         if not warm.exists() and kernel.relatives(warm):
             part = warm.with_suffix(".part")
@@ -320,23 +384,46 @@ def warm_up(settings):
             part.rename(warm)
         host = kernel.host(env)
         kernel.write_workspace(warm, settings, host, REPOSITORY)
-        write(warm / "made-for.json", json.dumps({"rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}))
-        env["RUSTFLAGS"] = kernel.rustflags(env)
+        env["RUSTFLAGS"] = kernel.RUSTFLAGS
         env["CARGO_TARGET_DIR"] = env["CARGO_BUILD_BUILD_DIR"] = "target"
         # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
         run("cargo", "fetch", "--quiet", env=env, cwd=warm / "cell")
         run(*kernel.build_core("cargo", host), env=env, cwd=warm / "cell")
+        about = {"sysroot": sysroot(env), "rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}
+        write(warm / "made-for.json", json.dumps(about))  # the seal: other clones may copy it
+        os.utime(warm / "made-for.json")
 
 
-def remove_old_builds(env, current):
-    """Removes warm folders of clones that are gone and of compilers that were replaced."""
+def sysroot(env):
+    """The folder of the compiler's toolchain."""
+    return kernel.rustc_says(env, "--print", "sysroot")
+
+
+def remove_old_builds(current):
+    """Removes warm folders of clones that are gone and of compilers that are gone or were replaced; and of this clone all but the
+    two that were used last, `current` aside."""
+    same_clone = []
     for about in (CACHE / "warm").glob("*/made-for.json"):
         made_for = json.loads(about.read_text())
-        if about.parent != current and (
-            made_for["rustc"] != kernel.rustc_says(env, "-vV") or not Path(made_for["clone"], "ntgram-core").exists()
-        ):
-            shutil.rmtree(about.parent, ignore_errors=True)
-            about.parent.with_suffix(".lock").unlink(missing_ok=True)
+        compiler = output_of(Path(made_for.get("sysroot", "/none"), "bin/rustc"), "-vV").strip()
+        if about.parent == current:
+            continue
+        if compiler != made_for["rustc"] or not Path(made_for["clone"], "ntgram-core").exists():
+            remove_build(about.parent)
+        elif made_for["clone"] == str(REPOSITORY):
+            same_clone.append(about)
+    for about in sorted(same_clone, key=lambda about: about.stat().st_mtime)[:-2]:
+        remove_build(about.parent)
+
+
+def remove_build(warm):
+    """Removes a warm folder, unless a kernel copies it just now."""
+    try:
+        with kernel.Locked(warm.with_suffix(".lock"), limit=0):
+            shutil.rmtree(warm, ignore_errors=True)
+            warm.with_suffix(".lock").unlink(missing_ok=True)
+    except TimeoutError:
+        pass
 
 
 def kernel_spec_folder():
@@ -349,7 +436,7 @@ def install_kernel_spec(settings):
     folder = kernel_spec_folder()
     say('kernel spec "Rust (ntgram)"', folder)
     spec = {
-        "argv": [str(PYTHON), "{resource_dir}/kernel.py", "{connection_file}"],
+        "argv": [str(PYTHON), "-I", "-X", "utf8", "{resource_dir}/kernel.py", "{connection_file}"],
         "display_name": "Rust (ntgram)",
         "language": "rust",
         "interrupt_mode": "signal",
@@ -357,7 +444,7 @@ def install_kernel_spec(settings):
     write(folder / "kernel.json", json.dumps(spec, indent=1))
     write(folder / "settings.json", json.dumps(settings, indent=1))
     write(folder / "kernel.py", (REPOSITORY / "setup/kernel.py").read_text())
-    for program in (REPOSITORY / "setup/bin").iterdir():
+    for program in filter(Path.is_file, (REPOSITORY / "setup/bin").iterdir()):
         write(folder / "bin" / program.name, program.read_text())
         (folder / "bin" / program.name).chmod(0o755)
 
@@ -372,6 +459,7 @@ def uninstall():
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")
+    (CACHE / "setup.lock").unlink(missing_ok=True)
     if CACHE.exists() and not any(CACHE.iterdir()):
         CACHE.rmdir()
 
@@ -382,14 +470,19 @@ def say(title, what):
     print(f"ntgram: {title}: {what}", flush=True)
 
 
+def say_that_it_waits(seconds):
+    if seconds < 0.5 or seconds % 60 < 0.5:
+        say("another set-up is running", f"waiting for its end, {seconds:.0f} s")
+
+
 def numbers(version):
     return [int(part) for part in version.split(".")]
 
 
-def output_of(*command):
+def output_of(*command, env=None):
     """What a command prints; empty if it cannot be run or fails."""
     try:
-        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        done = subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True)
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""

@@ -1,5 +1,6 @@
 """What the tests share: the repository, the set-up's modules and the project's kernel."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,14 +20,15 @@ SECONDS = 600  # for one cell here; generous, since CI machines are slow and sha
 class Kernel:
     """A running kernel of the project and its client."""
 
-    def __init__(self, folder=REPOSITORY / "notebooks"):
+    def __init__(self, folder=REPOSITORY / "notebooks", **variables):
         self.manager = KernelManager(kernel_name="ntgram")
-        self.manager.start_kernel(cwd=str(folder))
+        self.manager.start_kernel(cwd=str(folder), env=os.environ | variables)
         self.pid = self.manager.provisioner.pid
         self.client = self.manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=SECONDS)
         self.folder = folder_of(self.pid)
+        self.complaints = ""  # what the last cell wrote to stderr
 
     def send(self, code):
         """Starts a cell and returns the id of its request."""
@@ -35,7 +37,7 @@ class Kernel:
     def outputs(self, request, until=None):
         """Waits for that cell's end, or until its text contains `until`: its stdout and text results, and the messages
         of its errors."""
-        text, errors = "", []
+        text, errors, self.complaints = "", [], ""
         end = time.monotonic() + SECONDS
         while until is None or until not in text:
             message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
@@ -44,6 +46,8 @@ class Kernel:
             kind, content = message["msg_type"], message["content"]
             if kind == "stream" and content["name"] == "stdout":
                 text += content["text"]
+            elif kind == "stream":
+                self.complaints += content["text"]
             elif kind == "execute_result":
                 text += content["data"].get("text/plain", "")
             elif kind == "error":
@@ -57,6 +61,12 @@ class Kernel:
         text, errors = self.outputs(self.send(code))
         assert not errors, errors
         return text
+
+    def reply(self, request):
+        """The status of that cell's reply: ok, error or aborted."""
+        while (reply := self.client.get_shell_msg(timeout=SECONDS))["parent_header"].get("msg_id") != request:
+            pass
+        return reply["content"]["status"]
 
     def stop(self, code, after):
         """Starts a cell and presses the stop button once the cell has printed `after`; returns the text from there on, and
@@ -97,8 +107,8 @@ def start():
     """Starts kernels that end with the test: `kernel = start()`."""
     kernels = []
 
-    def begin(*arguments):
-        kernels.append(Kernel(*arguments))
+    def begin(*arguments, **variables):
+        kernels.append(Kernel(*arguments, **variables))
         return kernels[-1]
 
     yield begin

@@ -51,7 +51,6 @@ def assert_whole(png):
 def assert_ran(cell):
     assert cell.execution_count, f"did not run: {cell.source[:80]}"
     assert not [out for out in cell.outputs if out.output_type == "error"], cell.source[:80]
-    # a cell that ends early by `?`, or whose assertion fails, says so on stderr only
     assert not printed(cell, "stderr"), printed(cell, "stderr")
 
 

@@ -1,6 +1,7 @@
 """The kernel through Jupyter's protocol: private build folders, several kernels at once, the stop button, what is left when
 a kernel ends."""
 
+import hashlib
 import json
 import os
 import queue
@@ -15,13 +16,17 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import conftest
 import kernel
 import nbformat
 import outline
 import pytest
+import setup
 from conftest import KERNELS, REPOSITORY, Kernel, wait_until
 
 CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
+
+SETTINGS = {"libtorch": "/t", "tch": "/tch", "tools": {"CARGO_HOME": str(Path.home() / ".cargo")}, "cargo_bin": "/c", "cache": "/x"}
 
 # A training of minutes: 300 000 steps.
 SETTING = """
@@ -39,19 +44,154 @@ let kept = vec![1, 2, 3];
 """
 
 
-def test_a_copy_shares_only_what_no_kernel_rewrites(tmp_path):
-    files = ["deps/liba.rlib", ".fingerprint/a-1/lib-a", "build/a-1/out/a.o", "incremental/ntgram_core-1/s-1/a.o",
-             "deps/libntgram_core-1.rlib", ".fingerprint/ntgram-core-1/lib-ntgram_core", "deps/libctx.so",
-             "incremental/ntgram_core-1/s-1.lock", "Cargo.toml", "cell/src/lib.rs"]  # fmt: skip
-    for name in [*files, "incremental/ctx-1/old"]:
-        (tmp_path / "from" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "from" / name).write_text(name)
-        os.utime(tmp_path / "from" / name, (1, 1))
-    kernel.copy_build(tmp_path / "from", tmp_path / "to")
-    copies = {str(path.relative_to(tmp_path / "to")): path.stat() for path in (tmp_path / "to").rglob("*") if path.is_file()}
-    assert set(copies) == set(files)
-    assert {name for name, about in copies.items() if about.st_nlink > 1} == set(files[:4])
-    assert {about.st_mtime for about in copies.values()} == {1}, "cargo compares times"
+# A crate of each kind: a library, a procedural macro, one loaded by others, and a build script's.
+CRATES = {
+    "plain": ("", "pub fn plain() -> u32 { EDIT }"),
+    "shared": ('crate-type = ["dylib"]', "pub fn shared() -> u32 { EDIT }"),
+    "macros": ("proc-macro = true",
+               "#[proc_macro] pub fn one(_: proc_macro::TokenStream) -> proc_macro::TokenStream { \"EDIT\".parse().unwrap() }"),
+    "scripted": ("", 'include!(concat!(env!("OUT_DIR"), "/made.rs")); pub fn scripted() -> u32 { MADE + EDIT }'),
+    "user": ('crate-type = ["cdylib"]',
+             "pub fn all() -> u32 { plain::plain() + shared::shared() + macros::one!() + scripted::scripted() + EDIT }"),
+}  # fmt: skip
+SCRIPT = """fn main() {
+    println!("cargo:rerun-if-env-changed=CPATH");
+    println!("cargo:rerun-if-changed=build.rs");
+    let made = std::path::Path::new(&std::env::var("OUT_DIR").unwrap()).join("made.rs");
+    let read = std::env::var("CPATH").map_or(0, |path| path.len() + EDIT);
+    std::fs::write(made, format!("pub const MADE: u32 = {read};")).unwrap();
+}"""
+
+
+def write_crates(folder, edit):
+    """Writes `CRATES` as a workspace; `edit`: a number in all of their sources."""
+    for name, (kind, code) in CRATES.items():
+        needs = "".join(f'{other} = {{ path = "../{other}" }}\n' for other in CRATES if name == "user" and other != name)
+        manifest = f'[package]\nname = "{name}"\nedition = "2021"\n[lib]\n{kind}\n[dependencies]\n{needs}'
+        kernel.write(folder / name / "Cargo.toml", manifest)
+        kernel.write(folder / name / "src/lib.rs", code.replace("EDIT", str(edit)))
+    kernel.write(folder / "scripted/build.rs", SCRIPT.replace("EDIT", str(edit)))
+    kernel.write(folder / "Cargo.toml", f"[workspace]\nresolver = '3'\nmembers = {json.dumps(list(CRATES))}\n")
+
+
+def built(crates, target, **variables):
+    """Builds `CRATES` in a target folder; the names of those that were compiled."""
+    env = kernel.environment(SETTINGS, os.environ) | {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-Cprefer-dynamic"}
+    done = subprocess.run(["cargo", "build", "--offline", "--message-format=json"], cwd=crates, env=env | variables,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    messages = map(json.loads, done.stdout.splitlines())
+    return {message["target"]["name"] for message in messages if message.get("fresh") is False}
+
+
+def contents(folder):
+    """Of each file in a folder its time, and what it holds."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    return {str(path): (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files}
+
+
+def warm_folder():
+    """This repository's."""
+    settings = setup.settings_for(False)
+    return kernel.warm_folder(settings, kernel.environment(settings, os.environ), REPOSITORY)
+
+
+@pytest.mark.parametrize("all_linked", [False, True])
+def test_nothing_that_is_built_in_a_copy_is_seen_in_the_original(tmp_path, monkeypatch, all_linked):
+    crates, original, copy = (tmp_path / name for name in ("crates", "original", "copy"))
+    write_crates(crates, 1)
+    built(crates, original / "target")
+    before = contents(original)
+    if all_linked:  # shows that compilers do write in place here, and that this test would see it
+        monkeypatch.setattr(kernel, "replaced_when_written", lambda path: True)
+    kernel.copy_build(original, copy)
+    assert {str(path.relative_to(copy)) for path in copy.rglob("*")} == {
+        str(path.relative_to(original)) for path in original.rglob("*")}  # fmt: skip
+    assert sum(path.stat().st_nlink > 1 for path in copy.rglob("*.rlib")) >= 2, "libraries are shared"
+    assert built(crates, copy / "target") == set(), "cargo finds the copy as fresh as the original"
+    time.sleep(1.1)  # cargo compares whole seconds on some file systems
+    write_crates(crates, 2)
+    assert built(crates, copy / "target", CPATH="/elsewhere") >= set(CRATES)
+    assert (contents(original) != before) == all_linked
+
+
+def test_the_variables_that_our_build_scripts_read_are_shut_out(start):
+    outputs = [path.read_text() for path in start().folder.rglob("build/*/output")]
+    names = set(re.findall(r"^cargo::?rerun-if-env-changed=(.*)$", "\n".join(outputs), re.MULTILINE))
+    assert len(names) > 20
+    env = kernel.environment(SETTINGS, dict.fromkeys(names, "/elsewhere"))
+    assert {name for name in names if env.get(name) == "/elsewhere"} == set()
+
+
+def test_a_kernel_in_an_odd_environment_compiles_nothing_and_changes_nothing(start, tmp_path):
+    warm = warm_folder()
+    before = contents(warm)
+    odd = start(CARGO_HOME=str(tmp_path), CPATH="/elsewhere", LIBRARY_PATH="/elsewhere", PKG_CONFIG_PATH="/elsewhere", CFLAGS="-g",
+                RUSTC_WRAPPER="/bin/false", RUSTFLAGS="-g", CARGO_PROFILE_DEV_OPT_LEVEL="0", SOURCE_DATE_EPOCH="1", HOST_CC="false",
+                PYTHONPATH=str(tmp_path), PYTHONHOME=str(tmp_path), LC_ALL="C")  # fmt: skip
+    (tmp_path / "json.py").write_text("raise ImportError")
+    for running in (odd, start()):
+        running.run(CELL_0)
+        assert running.run("interrupted()") == "false"
+        assert compiled_since_start(running) == []
+    assert contents(warm) == before
+
+
+def test_what_decides_about_builds_names_the_warm_folder(tmp_path):
+    settings = SETTINGS | {"cache": str(tmp_path / "a/cache"), "tools": {"CARGO_HOME": str(tmp_path / "cargo"), "CC": "cc"}}
+    env = kernel.environment(settings, os.environ)
+
+    def name(**changed):
+        return kernel.warm_folder(settings | changed, env, None).name
+
+    def after(path, text):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return name()
+
+    first = name()
+    assert after(tmp_path / "cargo/config.toml", '# none\n[net]\nretry = 3\n[http]\nproxy = "p"\n[alias]\nb = "build"\n') == first
+    names = {
+        first,
+        after(tmp_path / "cargo/config.toml", '[net]\nretry = 3\n[build]\nrustc-wrapper = "sccache"\n'),
+        after(tmp_path / "a/.cargo/config.toml", '[target.x86_64-unknown-linux-gnu]\nlinker = "clang"\n'),
+        after(tmp_path / "a/cache/.cargo/config", '[env]\nCFLAGS = "-g"\n'),
+        name(libtorch="/other"),
+        name(tools={"CARGO_HOME": str(tmp_path / "cargo"), "CC": "clang"}),
+        name(tools={"CARGO_HOME": str(tmp_path / "other"), "CC": "cc"}),
+    }
+    assert len(names) == 7
+    assert name(tools=settings["tools"] | {"RUSTUP_TOOLCHAIN": "1.95"}) == name(), "the compiler's version says it"
+
+
+def test_a_kernel_that_must_build_says_so_in_the_cell(start):
+    before = contents(warm_folder())
+    running = start()
+    lost = list((running.folder / "cell/target").glob("*/debug/.fingerprint/safetensors-*"))
+    assert lost
+    for fingerprint in lost:
+        shutil.rmtree(fingerprint)
+    running.run(CELL_0)
+    assert "ntgram: compiling the crates behind ntgram-core for this kernel alone" in running.complaints
+    assert "make run" in running.complaints
+    assert running.run("interrupted()") == "false" and running.complaints == ""
+    assert contents(warm_folder()) == before
+
+
+def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
+    with kernel.Locked(warm_folder().with_suffix(".lock")):
+        running = start()
+        assert running.run("1 + 1") == "2", "what needs no dependency does not wait"
+        request = running.send(CELL_0)
+        said = ""
+        while "waiting, " not in said:
+            message = running.client.get_iopub_msg(timeout=60)
+            if message["msg_type"] == "stream":
+                said += message["content"]["text"]
+        assert "a set-up builds the crates behind ntgram-core just now" in said
+    assert running.outputs(request)[1] == []
+    assert running.complaints == ""
+    assert compiled_since_start(running) == []
 
 
 def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
@@ -98,9 +238,15 @@ def test_two_kernels_at_once_have_a_folder_each_and_leave_none(start):
 def test_dependencies_are_not_compiled_again_at_the_first_cell(start):
     running = start()
     running.run(CELL_0)
+    assert running.complaints == ""
+    assert compiled_since_start(running) == []
+
+
+def compiled_since_start(running):
+    """The libraries, but for the cells', that a kernel has compiled for itself."""
     started = (running.folder / "in-use").stat().st_mtime
-    compiled = [path.name for path in running.folder.rglob("deps/*.rlib") if path.stat().st_mtime > started]
-    assert [name for name in compiled if "ntgram_core" not in name and "ntgram_engine" not in name] == []
+    libraries = [path for end in ("rlib", "so") for path in running.folder.rglob(f"deps/*.{end}")]
+    return [path.name for path in libraries if path.stat().st_mtime > started and not re.match("libc(tx|ode_)", path.name)]
 
 
 def test_a_killed_kernel_leaves_neither_folder_nor_process(start):
@@ -124,6 +270,20 @@ def test_a_kernel_ends_with_its_server():
     server.kill()
     server.wait()
     assert wait_until(lambda: not group_members(int(pid)) and not Path(folder).exists())
+
+
+def test_the_cache_folder_may_have_any_name(start, tmp_path, monkeypatch):
+    cache, spec = tmp_path / "my cache é 🦀 'so' \\", tmp_path / "my data/kernels/ntgram"
+    cache.mkdir()
+    (cache / "warm").symlink_to(setup.CACHE / "warm")
+    monkeypatch.setattr(setup, "kernel_spec_folder", lambda: spec)
+    monkeypatch.setattr(conftest, "KERNELS", cache / "kernels")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "my data"))
+    setup.install_kernel_spec(setup.settings_for(False) | {"cache": str(cache)})
+    running = start()
+    running.run(CELL_0)
+    assert running.run("let seen = !interrupted();\nseen") == "true"
+    assert str(cache) in str(running.folder) and compiled_since_start(running) == []
 
 
 # ---- how cells are compiled
@@ -310,6 +470,32 @@ def test_a_second_interrupt_kills_an_endless_cell_and_the_kernel_goes_on(start):
     assert running.run("double(4)") == "8"
 
 
+@pytest.mark.parametrize(
+    "waits",
+    [
+        "std::io::stdin().read_line(&mut String::new())?;",
+        'use std::io::Read; std::fs::File::open("/dev/stdin")?.read(&mut [0u8; 10])?;',
+        'std::process::Command::new("sleep").arg("601").status()?;',  # it has the cell's output open
+        'let mut child = std::process::Command::new("sh").args(["-c", "(sleep 601 &) ; cat"]).stdin(std::process::Stdio::piped())'
+        ".spawn()?; let input = child.stdin.take(); child.wait()?; drop(input);",
+        "std::thread::scope(|s| { s.spawn(|| loop { std::thread::park() }); });",
+    ],
+)
+def test_two_interrupts_end_a_cell_that_waits_for_anything(start, waits):
+    running = start()
+    request = running.send(f'println!("begun"); {waits}')
+    running.outputs(request, until="begun")
+    time.sleep(0.3)
+    begun = time.monotonic()
+    for _ in range(2):
+        running.manager.interrupt_kernel()
+        time.sleep(0.5)
+    assert "SIGKILL" in running.outputs(request)[1][0]
+    assert time.monotonic() - begun < 5
+    assert running.run("6 * 7") == "42"
+    assert "sleep 601" not in subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True).stdout
+
+
 def test_interrupts_while_a_cell_is_compiled_break_nothing(setting):
     code = "let slow = [" + ", ".join(f"format!(\"{{}}\", {k})" for k in range(60)) + "];\nslow.len()"
     request = setting.send(code)
@@ -330,9 +516,78 @@ def test_interrupts_while_a_cell_is_compiled_break_nothing(setting):
 )
 def test_earlier_variables_survive_a_failing_cell(setting, failing):
     setting.run("let mut changed = vec![1];")
-    setting.outputs(setting.send("changed.push(2); " + failing))
+    assert setting.outputs(setting.send("changed.push(2); " + failing))[1]
     assert setting.run("(kept.len(), changed.len(), data.num_batch())") == "(3, 2, 300000)"
     assert setting.outputs(setting.send("lost"))[1], "what the failing cell defined is not there"
+
+
+@pytest.mark.parametrize(
+    ("failing", "reason"),
+    [
+        ('"x".parse::<i32>()?;', "invalid digit found in string"),
+        ('Err::<(), _>("two\\nlines")?;', "two\nlines"),
+        ('panic!("on purpose, {}", 1 + 1);', "panicked: on purpose, 2"),
+        ("assert_eq!(1 + 1, 3);", "panicked: assertion `left == right` failed\n  left: 2\n right: 3"),
+        ('print!("half a line"); assert!(kept.is_empty(), "not empty");', "panicked: not empty"),
+        ('print!("half a line"); "x".parse::<i32>()?;', "invalid digit found in string"),
+        ("vec![0u8][kept.len()]", "panicked: index out of bounds: the len is 1 but the index is 3"),
+        ("std::panic::panic_any(kept.len());", "panicked: "),
+        ("LowRank::new(0, 50, 3, &pi, &mut rng)?;", "`d_model` is 0"),
+        ("let shown = LowRank::new(0, 50, 3, &pi, &mut rng)?;\nshown", "`d_model` is 0"),
+    ],
+)
+def test_a_cell_that_fails_is_an_error_for_jupyter(setting, failing, reason):
+    request = setting.send(failing)
+    text, errors = setting.outputs(request)
+    assert len(errors) == 1 and errors[0].startswith(reason), errors
+    assert setting.reply(request) == "error"
+    assert text == ("half a line\n" if "half a line" in failing else "")
+    assert setting.run("kept.len()") == "3"
+
+
+def test_a_failure_without_any_variable_is_an_error_too(start):
+    running = start()
+    request = running.send('panic!("early");')
+    assert running.outputs(request)[1] == ["panicked: early"]
+    assert running.reply(request) == "error"
+
+
+def test_what_a_cell_catches_is_no_failure(setting):
+    request = setting.send("let caught = std::panic::catch_unwind(|| panic!()).is_err();\n"
+                           "let joined = std::thread::spawn(|| panic!()).join().is_err();\n"
+                           "fn parse(text: &str) -> std::result::Result<i32, std::num::ParseIntError> { Ok(text.parse::<i32>()?) }\n"
+                           'let asked = parse("x").is_err();\n'
+                           "(caught, joined, asked)")  # fmt: skip
+    assert setting.outputs(request) == ("(true, true, true)", [])
+    assert setting.reply(request) == "ok"
+
+
+def test_cells_that_wait_behind_a_failed_one_are_not_run(setting):
+    """So "Run all" stops, as in other kernels; what is sent later runs."""
+    for failing in ('panic!("stop");', "let wrong: usize = true;"):
+        requests = [setting.send(code) for code in ("let mut ran = vec![0];", failing, "ran.push(1);", 'println!("{}", ran.len());')]
+        assert [setting.reply(request) for request in requests] == ["ok", "error", "aborted", "aborted"]
+        assert setting.run("ran.len()") == "1"
+    requests = [setting.client.execute(code, stop_on_error=False) for code in ('panic!("go on");', "ran.push(1);")]
+    assert [setting.reply(request) for request in requests] == ["error", "ok"]
+
+
+def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
+    cells = [nbformat.v4.new_markdown_cell("# First")]
+    cells += [nbformat.v4.new_code_cell(code) for code in ('println!("one");', 'assert!(1 > 2, "not more");', 'println!("three");')]
+    about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
+    book = tmp_path / "my book é.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), book)
+    (tmp_path / "nbformat.py").write_text("raise ImportError")
+    done = subprocess.run(["make", "--no-print-directory", "--old-file=setup", "run", f"NOTEBOOK={book}"], cwd=REPOSITORY,
+                          env=os.environ | {"PYTHONPATH": str(tmp_path), "LC_ALL": "C"}, capture_output=True)  # fmt: skip
+    said = (done.stdout + done.stderr).decode("utf-8")
+    assert done.returncode and "cell 1 failed:\npanicked: not more" in said and "three" not in said
+    assert "executed notebook" not in said
+    executed = REPOSITORY / "results" / book.name
+    outputs = [cell.outputs for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
+    executed.unlink()
+    assert [[out.output_type for out in cell if out.output_type != "stream"] for cell in outputs] == [[], ["error"], []]
 
 
 # ---- what is left

@@ -6,6 +6,13 @@ import subprocess
 import sys
 import zipfile
 
+try:
+    import tomllib
+except ImportError:  # before Python 3.11
+    from pip._vendor import tomli as tomllib
+
+import evcxr
+import kernel
 import pytest
 import setup
 from conftest import REPOSITORY
@@ -61,9 +68,89 @@ def test_an_old_rust_is_named_with_both_versions(tmp_path):
     assert "1.70.0" in message and "rustup update" in message
 
 
-def test_a_missing_venv_module_is_named(tmp_path):
-    (tmp_path / "ensurepip.py").write_text("raise ImportError")
-    assert "python3-venv" in run_setup(tmp_path, PYTHONPATH=str(tmp_path)) or setup.MACOS
+def test_a_missing_venv_module_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(SystemExit, match="python3-venv|brew"):
+        setup.check_prerequisites()
+
+
+def test_a_cache_folder_that_cannot_be_in_a_library_path_is_refused(tmp_path):
+    assert "no colon" in run_setup(tmp_path, XDG_CACHE_HOME=str(tmp_path / "a:b"))
+
+
+# ---- the caller's settings for Python and pip
+
+
+def make_wheel(folder, code):
+    """A package `tiny` of version 1.0, with this code."""
+    about = {"METADATA": "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n",
+             "WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}  # fmt: skip
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", code)
+        for name, text in about.items():
+            wheel.writestr(f"tiny-1.0.dist-info/{name}", text)
+
+
+def install_tiny(tmp_path, code="", **variables):
+    """Installs that package as the set-up installs its own, from where a file of pip's settings says; the virtual environment."""
+    make_wheel(tmp_path / "wheels", code)
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\nno-index = true\n[install]\nfind-links = {tmp_path / 'wheels'}\ntarget = {tmp_path / 'elsewhere'}\n")
+    (tmp_path / "needs.txt").write_text("# one package\ntiny==1.0\n")
+    install = ("import sys; sys.path.insert(0, sys.argv[1]); import pathlib, setup; setup.shut_out_python(); "
+               "setup.install_packages('tiny', sys.argv[2], pathlib.Path(sys.argv[3]))")  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", install, REPOSITORY / "setup", tmp_path / "needs.txt", tmp_path / "venv"],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), **variables},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    return tmp_path / "venv", done
+
+
+def test_settings_that_lead_pip_astray_are_shut_out_and_its_sources_are_not(tmp_path):
+    other = str(tmp_path / "other")
+    venv, done = install_tiny(tmp_path, PIP_TARGET=other, PIP_USER="1", PIP_PREFIX=other, PIP_NO_DEPS="1", PYTHONPATH=other)
+    assert done.returncode == 0, done.stderr
+    assert list(venv.glob("lib/*/site-packages/tiny.py")) and list(venv.glob("installed-*"))
+    assert not (tmp_path / "other").exists() and not (tmp_path / "elsewhere").exists()
+
+
+def test_what_cannot_be_imported_is_not_stamped_as_done(tmp_path):
+    venv, done = install_tiny(tmp_path, "raise ImportError('half a package')")
+    assert done.returncode and "half a package" in done.stderr
+    assert list(venv.glob("lib/*/site-packages/tiny.py")) and not list(venv.glob("installed-*"))
+
+
+def test_another_version_is_not_stamped_as_done():
+    for wanted, status in [(f"pytest=={pytest.__version__}", 0), ("pytest==1.0", 1), ("surely_not_there==1.0", 1)]:
+        assert subprocess.run([sys.executable, "-c", setup.CHECK_PACKAGES, wanted], capture_output=True).returncode == status
+
+
+def test_two_set_ups_take_turns(tmp_path):
+    with kernel.Locked(tmp_path / "ntgram/setup.lock"):
+        second = subprocess.Popen([sys.executable, REPOSITORY / "setup/setup.py", "uninstall"], stdout=subprocess.PIPE, text=True,
+                                  env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)})  # fmt: skip
+        assert "another set-up is running" in second.stdout.readline()
+        assert second.poll() is None
+    assert second.wait(30) == 0 and not (tmp_path / "ntgram").exists()
+
+
+# ---- what is written and what is changed
+
+
+@pytest.mark.parametrize("text", ["plain", "my cache", "é 🦀 \"quoted\" 'so' \\ back", "tab\tline\nbell\x07 delete\x7f"])
+def test_any_path_can_be_written_as_toml(text):
+    assert tomllib.loads(f"path = {kernel.toml(text)}") == {"path": text}
+
+
+def test_a_change_to_evcxr_must_fit_at_one_place():
+    change = "--- a/x/y.rs\n+++ b/x/y.rs\n@@ -1,3 +1,3 @@ fn main\n one\n-two\n+2\n three\n@@ -9,1 +9,2 @@\n nine\n+ten\n"
+    assert evcxr.patched("one\ntwo\nthree\nnine\n", change) == "one\n2\nthree\nnine\nten\n"
+    for text in ("one\nthree\nnine\n", "one\ntwo\nthree\none\ntwo\nthree\nnine\n"):
+        with pytest.raises(ValueError, match="does not fit"):
+            evcxr.patched(text, change)
 
 
 def test_without_a_browser_the_command_that_installs_one_is_named(tmp_path):

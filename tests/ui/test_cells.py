@@ -1,4 +1,5 @@
-"""Cells typed into a new notebook: the stop button ends a training and loses nothing; a slider shows what it was given."""
+"""Cells typed into a new notebook: the stop button ends a training and loses nothing; a failed cell looks failed and stops "Run All
+Cells"; a slider shows what it was given."""
 
 import re
 
@@ -59,6 +60,21 @@ def test_the_stop_button_keeps_the_model_and_every_variable(new_notebook, screen
     first, last, next_one = map(float, text.splitlines()[-1].split())
     assert abs(next_one - last) < abs(next_one - first), "the model must have the weights of the last step"
     lab.page.screenshot(path=screenshots / "stop-button.png")
+
+
+def test_a_failed_cell_looks_failed_and_stops_run_all(new_notebook, screenshots):
+    lab = new_notebook
+    lab.run_cell('let one = 1; println!("first");')
+    lab.run_cell('assert_eq!(one, 2, "on purpose");')
+    lab.run_cell('println!("third {one}");')
+    assert "third 1" in lab.text(2), "a cell run by itself runs"
+    lab.run_all()
+    assert lab.text(0) == "first\n"
+    assert len(errors(lab.cells())) == 1 and "on purpose" in lab.text(1)
+    assert lab.text(2) == "" and not lab.cells()[2]["count"]
+    lab.page.screenshot(path=screenshots / "failed-cell.png")
+    assert lab.run_cell("one + 1") == ""  # a result, which is no stream
+    assert len(errors(lab.cells())) == 1, "the variables are still there"
 
 
 def test_a_slider_shows_each_of_its_heatmaps(new_notebook, screenshots):

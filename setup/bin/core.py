@@ -1,0 +1,98 @@
+"""Compiles the core for the cells of one kernel. `bin/cargo` calls it for the first cell that asks for the core, and from the
+cell it says on the page what takes time: there is nothing to do after `make`, minutes of work otherwise."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import kernel  # noqa: E402
+
+EVERY = 10.0  # seconds between two lines of progress
+
+
+class Page:
+    """The cell's output on the page: what goes to the error stream of the process that runs cells. (Linux only.)"""
+
+    def __init__(self, kernel_process):
+        self.stream, self.last = None, 0.0
+        if Path("/proc/self/stat").exists():
+            for pid, parent, _ in kernel.processes():
+                if parent == kernel_process and Path(f"/proc/{pid}/comm").read_text("utf-8").startswith("evcxr"):
+                    self.stream = open(f"/proc/{pid}/fd/2", "w", encoding="utf-8")  # noqa: SIM115
+
+    def say(self, text):
+        self.last = time.monotonic()
+        if self.stream:
+            print(f"ntgram: {text}", file=self.stream, flush=True)
+
+    def say_at_times(self, text):
+        """Says it if nothing was said for a while."""
+        if time.monotonic() - self.last >= EVERY:
+            self.say(text)
+
+
+def wait_for(warm, folder, page):
+    """Waits for the set-up that builds the warm folder, then copies what it has built."""
+    page.say("a set-up builds the crates behind ntgram-core just now; this cell waits for it, half an hour at most")
+
+    def told(seconds):
+        page.say_at_times(f"waiting, {seconds:.0f} s")
+
+    try:
+        with kernel.Locked(warm.with_suffix(".lock"), shared=True, limit=kernel.BUILD_WAIT, told=told):
+            if (warm / "cell/target").exists():  # else that set-up has failed
+                kernel.copy_build(warm / "cell/target", folder / "cell/target")
+    except TimeoutError:
+        page.say("the set-up has not finished; this kernel builds for itself")
+
+
+def build(command, env, page):
+    """Runs cargo, whose messages for evcxr go to stdout; its status."""
+    env = env | {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
+    cargo = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
+    compiled = 0
+    for line in pieces(cargo.stderr):
+        progress = re.search(r"Building \[.*\] (\d+/\d+)", line)
+        if progress and compiled:
+            page.say_at_times(f"compiling, {progress[1]} crates are done")
+        elif not progress:
+            print(line, file=sys.stderr)
+        if line.lstrip().startswith("Blocking"):
+            page.say(f"cargo: {line.strip()}")
+        crate = re.match(r"\s*Compiling (\S+)", line)
+        if crate:
+            compiled += 1
+            if compiled == 1:
+                own = crate[1].startswith("ntgram-")
+                page.say("compiling this repository's crates, whose sources have changed" if own else
+                         "compiling the crates behind ntgram-core for this kernel alone, which takes minutes; "
+                         "`make run` in the repository does it once for all kernels")  # fmt: skip
+    return cargo.wait()
+
+
+def pieces(stream):
+    """Lines of a stream, which may end as lines of progress do."""
+    rest = ""
+    while text := os.read(stream.fileno(), 1 << 16).decode("utf-8", "replace"):
+        *lines, rest = re.split(r"[\r\n]+", rest + text)
+        yield from (re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line) for line in lines if line.strip())
+    if rest.strip():
+        yield rest
+
+
+def main():
+    page = Page(int(os.environ["NTGRAM_KERNEL"]))
+    if warm := os.environ["NTGRAM_WARM"]:
+        wait_for(Path(warm), Path(os.environ["NTGRAM_FOLDER"]), page)
+    command = kernel.build_core(os.environ["NTGRAM_CARGO"], os.environ["NTGRAM_HOST"])
+    env = os.environ | {"RUSTFLAGS": os.environ["NTGRAM_RUSTFLAGS"]}
+    sys.exit(build([*command, "--message-format=json"], env, page))
+
+
+if __name__ == "__main__":
+    main()
