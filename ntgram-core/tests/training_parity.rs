@@ -1,4 +1,4 @@
-//! Initial weights, data, batch order and losses of the notebook's trainings against PyTorch's.
+//! Initial weights, batch order and first losses of the notebook's trainings against PyTorch's, with either engine.
 
 mod common;
 
@@ -14,9 +14,14 @@ fn assert_params(run: &str, which: &serde_json::Value, params: &Parameters, tole
     }
 }
 
-/// Initial weights to 1e-6; the first batch, row for row; the first 20 losses to 1e-5 (and the last bits of the float
-/// that the entropy is taken off: cell 9's law, and so its losses, have the last digits of the processor's SVD).
-fn starts_as_pytorch(cell: u32, engine: Engine) {
+/// First losses agree to this, relative: up to half a unit of the seventh digit, the last that the files have (5e-7), and some units
+/// of float32 (1.2e-7 each), since the circuit engine sums over contexts and PyTorch over samples. Seen on x86-64 with AVX-512,
+/// with either engine: less than 4e-7 (run with `--nocapture`).
+const RELATIVE: f64 = 2e-6;
+
+/// Initial weights to 1e-6; the first batch, row for row; with either engine the first 20 losses to `RELATIVE` (and the last bits of
+/// the float that the entropy is taken off: cell 9's law, and so its losses, have the last digits of the processor's SVD).
+fn starts_as_pytorch(cell: u32) {
     let reference = reference(cell);
     for run in runs(cell) {
         let entropy = entropy(run.law());
@@ -30,44 +35,54 @@ fn starts_as_pytorch(cell: u32, engine: Engine) {
             assert_eq!(data.sequence(order[k] as usize).unwrap(), row, "{what}, row {k} of the first batch");
         }
         let losses = floats(&expected["loss_first"]);
-        let options = TrainOptions { engine: Some(engine), max_batches: Some(losses.len()), ..options };
-        let history = model.train(&data, &options).unwrap();
-        for (k, (&loss, &expected)) in history.loss.iter().zip(&losses).enumerate() {
-            let most = 1e-5 * expected.abs() + last_bits(expected + entropy);
-            assert!((loss - expected).abs() <= most, "{what}, loss {k}: {loss} is not {expected} within {most:e}");
+        let initial = model.params().to_flat();
+        for engine in [Engine::Autograd, Engine::Circuit] {
+            let what = format!("{what}, {engine:?}");
+            model.params_mut().set_flat(&initial).unwrap();
+            let options = TrainOptions { engine: Some(engine), max_batches: Some(losses.len()), ..options.clone() };
+            let history = model.train(&data, &options).unwrap();
+            assert_eq!((history.engine, history.loss.len()), (engine, losses.len()), "{what}");
+            let mut worst = 0.0f64; // as a share of what is allowed
+            for (k, (&loss, &expected)) in history.loss.iter().zip(&losses).enumerate() {
+                let most = RELATIVE * expected.abs() + last_bits(expected + entropy);
+                let difference = (loss - expected).abs();
+                worst = worst.max(difference / most);
+                assert!(difference <= most, "{what}, loss {k}: {loss} is not {expected} within {most:e}");
+            }
+            println!("{what}: at most {worst:.2} of what is allowed");
         }
     }
 }
 
 #[test]
 fn cell_1_starts_as_pytorch() {
-    starts_as_pytorch(1, Engine::Autograd);
+    starts_as_pytorch(1);
 }
 #[test]
 fn cell_2_starts_as_pytorch() {
-    starts_as_pytorch(2, Engine::Autograd);
+    starts_as_pytorch(2);
 }
 #[test]
 fn cell_3_starts_as_pytorch() {
-    starts_as_pytorch(3, Engine::Autograd);
+    starts_as_pytorch(3);
 }
 #[test]
 fn cell_4_starts_as_pytorch() {
-    starts_as_pytorch(4, Engine::Autograd);
+    starts_as_pytorch(4);
 }
 #[test]
 fn cell_5_starts_as_pytorch() {
-    starts_as_pytorch(5, Engine::Autograd);
+    starts_as_pytorch(5);
 }
 #[test]
 fn cell_6_starts_as_pytorch() {
-    starts_as_pytorch(6, Engine::Autograd);
+    starts_as_pytorch(6);
 }
 #[test]
 fn cell_7_starts_as_pytorch() {
-    starts_as_pytorch(7, Engine::Autograd);
+    starts_as_pytorch(7);
 }
 #[test]
 fn cell_9_starts_as_pytorch() {
-    starts_as_pytorch(9, Engine::Autograd);
+    starts_as_pytorch(9);
 }
