@@ -34,7 +34,7 @@ test: setup
 	cargo fmt --all --check
 	$(IN) cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
-	CARGO_TARGET_DIR="$(INSTALLED:python/bin=target)" cargo test --profile checked -p ntgram-engine --locked
+	$(IN) cargo test --profile checked -p ntgram-engine --locked
 	$(IN) cargo test --workspace --locked
 	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
 	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results

@@ -50,6 +50,9 @@ def main(arguments):
         settings = settings_for(cuda)
         env = kernel.environment(settings, os.environ)
         env["CARGO_TARGET_DIR"] = str(CACHE / "target")
+        if arguments[1:2] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
+            lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
+            os.set_inheritable(lock.fileno(), True)
         os.execvpe(arguments[1], arguments[1:], env)
     if arguments == ["browser"]:
         install_browser()
@@ -459,7 +462,8 @@ def uninstall():
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")
-    (CACHE / "setup.lock").unlink(missing_ok=True)
+    for lock in ("setup.lock", "target.lock"):
+        (CACHE / lock).unlink(missing_ok=True)
     if CACHE.exists() and not any(CACHE.iterdir()):
         CACHE.rmdir()
 
@@ -472,7 +476,7 @@ def say(title, what):
 
 def say_that_it_waits(seconds):
     if seconds < 0.5 or seconds % 60 < 0.5:
-        say("another set-up is running", f"waiting for its end, {seconds:.0f} s")
+        say("another set-up or build is running", f"waiting for its end, {seconds:.0f} s")
 
 
 def numbers(version):
