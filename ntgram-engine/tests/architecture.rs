@@ -10,6 +10,11 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A published package has one crate only, and no table.
+fn in_the_repository() -> bool {
+    repository().join("ntgram-core/Cargo.toml").exists()
+}
+
 /// Columns end where two blanks are: the module, what it may use (none: many blanks), what it is.
 fn table() -> Table {
     let text = std::fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
@@ -73,6 +78,9 @@ fn named(source: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_module_uses_what_the_table_allows_and_nothing_else() {
+    if !in_the_repository() {
+        return;
+    }
     for (name, modules) in table() {
         let root = repository().join(&name).join("src");
         let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
@@ -96,6 +104,9 @@ fn every_module_uses_what_the_table_allows_and_nothing_else() {
 
 #[test]
 fn the_table_points_one_way() {
+    if !in_the_repository() {
+        return;
+    }
     let table = table();
     assert_eq!(table.keys().collect::<Vec<_>>(), ["ntgram-core", "ntgram-engine"]);
     let engine: BTreeSet<String> = table["ntgram-engine"].iter().map(|(module, _)| module.clone()).collect();
