@@ -38,7 +38,7 @@ fn step(group: &mut BenchmarkGroup<WallTime>, name: &str, model: ModelConfig, ba
     let data = sample_data(batch_size, BATCHES, &law, 3, &mut TorchRng::new(1)).expect("the sizes are right");
     let options = TrainOptions { threads: Some(1), ..TrainOptions::default().quiet() };
     let task = Task::new(model, Freeze::default(), &law, &data, &options).expect("the sizes are right");
-    let values = initial_values(&model.parameters(), &mut TorchRng::new(2));
+    let values = model.initial_values(&mut TorchRng::new(2)).expect("the sizes are right");
     let begin = || task.circuit_trainer(values.clone()).expect("the engine trains trigrams");
     group.throughput(Throughput::Elements(batch_size as u64));
     group.bench_function(name, |bencher| {
