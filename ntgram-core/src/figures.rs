@@ -109,7 +109,7 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     }
     plot = plot.row_label(correct, "Correct");
     for module in 0..last as usize {
-        plot = plot.col_label(module, &format!("Module {module}"));
+        plot = plot.col_label(module, format!("Module {module}"));
     }
     Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
 }

@@ -50,9 +50,10 @@ pub(crate) fn short(x: f64) -> String {
     aligned(&[x], 6, Small::Exact).remove(0)
 }
 
-/// How many there are of what: "1 step", "2 steps".
+/// How many there are of what: "1 step", "2 steps", "2 batches".
 pub(crate) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    let plural = if what.ends_with("ch") { "es" } else { "s" };
+    format!("{number} {what}{}", if number == 1 { "" } else { plural })
 }
 
 /// `x` with so many significant digits.

@@ -3,6 +3,7 @@
 //! The only module that knows the kernel's markers. A kernel keeps one output of each kind (HTML, picture, text) for a cell, the
 //! last one, and sends them together when the cell ends; so each is sent with all that the cell has shown before it.
 
+mod data;
 mod frame;
 mod history;
 mod law;
