@@ -186,6 +186,12 @@ fn a_diverging_training_says_where_and_keeps_its_history() {
         }
         other => panic!("{other:?}"),
     }
+    // What is left is not trained on, nor saved.
+    let refused = train(&mut model, &data, &TrainOptions::default().quiet()).unwrap_err().to_string();
+    assert!(refused.starts_with("`model` is one with NaN or infinite values in `"), "{refused}");
+    let path = tempfile::tempdir().unwrap().path().join("model");
+    assert!(model.save(&path).unwrap_err().to_string().starts_with("`model` is one with"));
+    assert!(!path.exists());
 }
 
 /// Every refusal names the argument.

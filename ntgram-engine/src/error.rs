@@ -37,10 +37,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A loss was no longer a finite number. The model keeps its last weights.
-    #[error(
-        "the loss of step {step} is not a finite number; the largest value is in `{parameter}`: try a smaller learning rate"
-    )]
+    /// A loss, or a value after the last step, was no longer finite. The model keeps its last weights.
+    #[error("the training diverged at step {step}; the largest value is in `{parameter}`: try a smaller learning rate")]
     Diverged {
         /// The step, from 0.
         step: usize,

@@ -47,6 +47,7 @@ impl View for Floats {
 /// Writes a model.
 pub(super) fn save(path: &Path, kind: &str, config: &impl Serialize, state: &State) -> Result<()> {
     let (law, params) = (&state.law, &state.params);
+    params.check_finite()?;
     let mut tensors: Vec<(String, Floats)> = Vec::new();
     let mut flat = params.to_flat();
     for spec in params.specs() {
@@ -135,6 +136,8 @@ impl ModelFile {
             }
             tensors.push(Tensor::from_slice(&values).view(&size(spec)[..]));
         }
-        Ok(Parameters::from_tensors(specs, tensors))
+        let params = Parameters::from_tensors(specs, tensors);
+        params.check_finite().map_err(|e| self.broken(e.to_string()))?;
+        Ok(params)
     }
 }

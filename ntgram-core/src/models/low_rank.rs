@@ -109,7 +109,7 @@ impl LowRank {
     /// Writes sizes, law and parameters to a safetensors file.
     ///
     /// # Errors
-    /// The file cannot be written; nothing is left at `path` then.
+    /// Values that are not finite; the file cannot be written: nothing is left at `path` then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         file::save(path.as_ref(), "LowRank", &self.config, &self.state)
     }

@@ -105,6 +105,17 @@ impl Parameters {
         self.tensors = Self::split(&self.specs, flat).into_iter().map(|tensor| tensor.to_device(device)).collect();
     }
 
+    /// Refuses values that are not finite: those of a model whose training diverged.
+    pub(crate) fn check_finite(&self) -> Result<()> {
+        match self.iter().find(|(_, tensor)| tensor.isfinite().all().int64_value(&[]) == 0) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let expected = "its values must be finite: a training that diverged leaves such a model; make it anew";
+                Err(Error::argument("model", format!("one with NaN or infinite values in `{name}`"), expected))
+            }
+        }
+    }
+
     pub(crate) fn move_to(&mut self, device: Device) -> Result<()> {
         for tensor in &mut self.tensors {
             *tensor = tensor.f_to_device(device).torch()?;

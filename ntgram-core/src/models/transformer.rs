@@ -140,7 +140,7 @@ impl Transformer {
     /// Writes sizes, law and parameters to a safetensors file.
     ///
     /// # Errors
-    /// The file cannot be written; nothing is left at `path` then.
+    /// Values that are not finite; the file cannot be written: nothing is left at `path` then.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         file::save(path.as_ref(), "Transformer", &self.config, &self.state)
     }

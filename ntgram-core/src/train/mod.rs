@@ -103,6 +103,7 @@ pub fn train_all<M: Model>(models: &mut [M], data: &Data, options: &TrainOptions
 pub fn train_lot(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
     let mut total = 0;
     for Training { model, data, options } in &trainings {
+        model.params().check_finite()?;
         let task = task(*model, data, options)?;
         task.engine(only_autograd(*model))?;
         total += task.steps();
@@ -141,6 +142,7 @@ fn train_model(
     steps: Option<&AtomicUsize>,
 ) -> Result<History> {
     listen(); // before the preparation, which may take a second
+    model.params().check_finite()?;
     let mut values = vec![];
     let trained = {
         let task = task(model, data, options)?;

@@ -2,6 +2,7 @@
 //!
 //! A [`Job`] is written once, generic over an [`Isa`]; [`dispatch`] chooses the one that the processor has.
 
+#[cfg(target_arch = "x86_64")]
 mod pair;
 mod plain;
 #[cfg(target_arch = "x86_64")]

@@ -58,7 +58,7 @@ impl Default for Watch<'_> {
 /// Runs a training to its end; returns its history and puts the trained values into `values`.
 ///
 /// # Errors
-/// [`Error::Diverged`] when a loss is no longer a finite number; `values` are the last ones then, too.
+/// [`Error::Diverged`] when a loss, or after the last step a value, is no longer finite; `values` are the last ones then, too.
 pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, watch: Watch) -> Result<History> {
     let (options, list, steps) = (task.options(), task.model().parameters(), task.steps());
     let engine = run.engine();
@@ -84,7 +84,8 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     let adam;
     (*values, adam) = run.finish(loss.len());
     let seconds = progress.finish(loss.len(), engine);
-    if loss.last().is_some_and(|last| !last.is_finite()) {
+    let left = loss.last().is_some_and(|last| !last.is_finite()) || values.iter().any(|x| !x.is_finite());
+    if left && !loss.is_empty() {
         return Err(Error::Diverged { step: loss.len() - 1, parameter: largest(&list, values), loss, accuracy });
     }
     Ok(History { loss, accuracy, engine, seconds, seed: options.seed, adam, snapshots, stopped })
