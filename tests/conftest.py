@@ -1,6 +1,7 @@
 """What the tests share: the repository, the set-up's modules and the project's kernel."""
 
 import os
+import queue
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path[:0] = [str(REPOSITORY / "setup"), str(REPOSITORY / "setup/bin")]
 import setup  # noqa: E402
 
 KERNELS = setup.CACHE / "kernels"
+LATE = 0.1  # evcxr passes on what a cell prints beside its reply: the last lines may come a moment after the cell's end
 SECONDS = 600  # for one cell here; generous, since CI machines are slow and shared
 
 
@@ -38,9 +40,14 @@ class Kernel:
         """Waits for that cell's end, or until its text contains `until`: its stdout and text results, and the messages
         of its errors."""
         text, errors, self.complaints = "", [], ""
-        end = time.monotonic() + SECONDS
+        end, done = time.monotonic() + SECONDS, False
         while until is None or until not in text:
-            message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            try:
+                message = self.client.get_iopub_msg(timeout=max(LATE, 0 if done else end - time.monotonic()))
+            except queue.Empty:
+                if done:
+                    break
+                raise
             if message["parent_header"].get("msg_id") != request:
                 continue
             kind, content = message["msg_type"], message["content"]
@@ -53,7 +60,7 @@ class Kernel:
             elif kind == "error":
                 errors.append(content["evalue"])
             elif kind == "status" and content["execution_state"] == "idle":
-                break
+                done = True
         return text, errors
 
     def run(self, code):
