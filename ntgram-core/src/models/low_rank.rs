@@ -42,21 +42,17 @@ impl LowRank {
 
     /// Both weights by their names, as copies.
     pub fn weights(&self) -> LowRankWeights<Tensor> {
-        self.weights_of(self.params().tensors()).map(|weight| weight.detach().copy())
+        self.config.weights().map(|place| self.state.copy(place))
     }
 
     /// Context table `W_E (N^(n-1), d)`, a copy.
     pub fn w_e(&self) -> Tensor {
-        self.weights().w_e
+        self.state.copy(&self.config.weights().w_e)
     }
 
     /// Unembedding `W_U (N, d)`, a copy.
     pub fn w_u(&self) -> Tensor {
-        self.weights().w_u
-    }
-
-    fn weights_of(&self, params: &[Tensor]) -> LowRankWeights<Tensor> {
-        self.config.weights().map(|place| at(place, params))
+        self.state.copy(&self.config.weights().w_u)
     }
 
     /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
@@ -140,7 +136,7 @@ impl Model for LowRank {
     }
 
     fn logits_of(&self, params: &[Tensor], tokens: &Tensor) -> Tensor {
-        let LowRankWeights { w_e, w_u } = self.weights_of(params);
+        let LowRankWeights { w_e, w_u } = self.config.weights().map(|place| at(place, params));
         let rows = Tensor::embedding(&w_e, &context_index(&self.config, tokens), -1, false, false); // (B, S, d)
         unembed(&rows, &w_u)
     }

@@ -1,10 +1,10 @@
 //! What both models have in common: a law, named parameters, what is frozen. `train` and everything that takes either model takes
 //! `&mut dyn Model` or `&dyn Model`.
 
-use ntgram_engine::models::ModelConfig;
+use ntgram_engine::models::{ModelConfig, Place};
 use tch::{Device, Tensor};
 
-use super::params::Parameters;
+use super::params::{Parameters, at};
 use super::{Freeze, Law};
 use crate::error::Result;
 use crate::rng::TorchRng;
@@ -22,6 +22,11 @@ impl State {
     pub(super) fn init(config: ModelConfig, law: &Law, rng: &mut TorchRng) -> Result<Self> {
         config.check(law)?;
         Ok(Self::new(law.clone(), Parameters::from_flat(config.parameters(), &config.initial_values(rng)?)))
+    }
+
+    /// The weight at a place, as a copy: changing it changes no model.
+    pub(super) fn copy(&self, place: &Place) -> Tensor {
+        at(place, self.params.tensors()).detach().copy()
     }
 
     pub(super) fn new(law: Law, params: Parameters) -> Self {

@@ -69,22 +69,22 @@ impl Transformer {
 
     /// All weights by their names, as copies: `model.weights().layers[0].modules[2].w_q`.
     pub fn weights(&self) -> TransformerWeights<Tensor> {
-        self.places.map(|place| self.copy(place))
+        self.places.map(|place| self.state.copy(place))
     }
 
     /// Word embedding `W_E (N, d)`, a copy.
     pub fn w_e(&self) -> Tensor {
-        self.copy(&self.places.w_e)
+        self.state.copy(&self.places.w_e)
     }
 
     /// Positional embedding `P (T, d)`, a copy.
     pub fn w_pos(&self) -> Tensor {
-        self.copy(&self.places.w_pos)
+        self.state.copy(&self.places.w_pos)
     }
 
     /// Unembedding `W_U (N, d)`, a copy.
     pub fn w_u(&self) -> Tensor {
-        self.copy(&self.places.w_u)
+        self.state.copy(&self.places.w_u)
     }
 
     /// One module's `W_Q`, `W_K`, `W_V`, each `(d, d)` as `(out, in)`, copies.
@@ -94,7 +94,7 @@ impl Transformer {
     pub fn w_qkv(&self, layer: usize, module: usize) -> Result<[Tensor; 3]> {
         self.check_module(layer, module)?;
         let places = &self.places.layers[layer].modules[module];
-        Ok([&places.w_q, &places.w_k, &places.w_v].map(|place| self.copy(place)))
+        Ok([&places.w_q, &places.w_k, &places.w_v].map(|place| self.state.copy(place)))
     }
 
     /// One module's output projection `W_O (d, d)` as `(out, in)`, a copy.
@@ -103,11 +103,7 @@ impl Transformer {
     /// No such layer or module.
     pub fn w_o(&self, layer: usize, module: usize) -> Result<Tensor> {
         self.check_module(layer, module)?;
-        Ok(self.copy(&self.places.layers[layer].modules[module].w_o))
-    }
-
-    fn copy(&self, place: &Place) -> Tensor {
-        at(place, self.params().tensors()).detach().copy()
+        Ok(self.state.copy(&self.places.layers[layer].modules[module].w_o))
     }
 
     fn check_module(&self, layer: usize, module: usize) -> Result<()> {

@@ -84,9 +84,14 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     let adam;
     (*values, adam) = run.finish(loss.len());
     let seconds = progress.finish(loss.len(), engine);
-    let left = loss.last().is_some_and(|last| !last.is_finite()) || values.iter().any(|x| !x.is_finite());
-    if left && !loss.is_empty() {
-        return Err(Error::Diverged { step: loss.len() - 1, parameter: largest(&list, values), loss, accuracy });
+    let last_loss = loss.last().copied().unwrap_or_default();
+    if !last_loss.is_finite() || values.iter().any(|x| !x.is_finite()) {
+        return Err(Error::Diverged {
+            step: loss.len().saturating_sub(1),
+            parameter: largest(&list, values),
+            loss,
+            accuracy,
+        });
     }
     Ok(History { loss, accuracy, engine, seconds, seed: options.seed, adam, snapshots, stopped })
 }
