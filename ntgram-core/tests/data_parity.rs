@@ -47,7 +47,7 @@ fn skip_transformer(rng: &mut TorchRng, d_model: usize, n_vocab: usize, n_module
 }
 
 fn skip_low_rank(rng: &mut TorchRng, d_model: usize, n_vocab: usize) {
-    let config = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+    let config = LowRankConfig { d_model, n_vocab, ..Default::default() };
     rng.skip(config.parameters().iter().map(|p| p.len() as u64).sum());
 }
 

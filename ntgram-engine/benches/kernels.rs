@@ -21,7 +21,7 @@ fn main() {
 fn steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("step");
     for (n_vocab, d_model, batch_size) in [(10, 5, 512), (100, 10, 1024)] {
-        let config = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+        let config = LowRankConfig { d_model, n_vocab, ..Default::default() };
         let name = format!("low rank, N {n_vocab}, d {d_model}, B {batch_size}");
         step(&mut group, &name, ModelConfig::LowRank(&config), batch_size);
     }

@@ -30,7 +30,7 @@ impl LowRank {
     /// # Errors
     /// A size of 0, another vocabulary than the law's, a window shorter than the law.
     pub fn new(d_model: usize, n_vocab: usize, context_window: usize, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
-        let config = LowRankConfig { d_model, n_vocab, context_window, order: pi.order() };
+        let config = LowRankConfig { d_model, n_vocab, context_window, order: pi.order(), ..Default::default() };
         let state = State::init(ModelConfig::LowRank(&config), pi, rng)?;
         Ok(Self { config, state })
     }

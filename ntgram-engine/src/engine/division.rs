@@ -72,7 +72,7 @@ mod tests {
             (300, 64, 64, 128, 10_000_000, 2),
         ] {
             let transformer = TransformerConfig { d_model, n_vocab, n_modules, ..Default::default() };
-            let low_rank = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+            let low_rank = LowRankConfig { d_model, n_vocab, ..Default::default() };
             let model =
                 if n_modules == 0 { ModelConfig::LowRank(&low_rank) } else { ModelConfig::Transformer(&transformer) };
             // Only its length is looked at: no memory is touched.

@@ -106,16 +106,23 @@ pub(crate) struct Problem<'a> {
     pub entropy: f64,
     /// The sequences, `(M, 3)` row-major, all below the vocabulary's size (not checked again here).
     pub tokens: &'a [u16],
-    /// Training visits the rows of `tokens` in the order that `randperm` gives after this seed; `None`: as they lie.
-    pub shuffle: Option<u64>,
+    /// What is done in each pass over the rows of `tokens`; at least one.
+    pub epochs: &'a [Epoch],
     /// Samples of a batch; the last batch takes what is left.
     pub batch_size: usize,
     /// The loss that is reported and descended.
     pub loss: Loss,
-    /// Adam's learning rate.
-    pub lr: f64,
     /// Threads to work with, at least 1. The result does not depend on it.
     pub threads: usize,
+}
+
+/// One pass over the sequences.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Epoch {
+    /// They are visited in the order that `randperm` gives after this seed; `None`: as they lie.
+    pub shuffle: Option<u64>,
+    /// Adam's learning rate.
+    pub lr: f64,
 }
 
 impl Problem<'_> {
@@ -147,10 +154,16 @@ pub struct StepOutcome {
 
 /// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can.
 /// The sizes themselves are checked.
-pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize) -> Option<String> {
+pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize, epochs: usize) -> Option<String> {
     let n_vocab = model.n_vocab();
     let window = model.context_window();
-    if law_order != 3 {
+    let plain = match model {
+        ModelConfig::Transformer(c) => c.norm == crate::models::Norm::Layer && c.d_inner.is_none(),
+        ModelConfig::LowRank(_) => true,
+    };
+    if epochs != 1 || !plain {
+        Some("it trains for one epoch, with a layer norm and uncompressed".into())
+    } else if law_order != 3 {
         Some(format!("the law has order {law_order}, and it trains trigrams (order 3)"))
     } else if window != 3 {
         Some(format!("the model's context window is {window}, and it trains windows of 3"))

@@ -40,10 +40,9 @@ pub(super) fn simple<'a>(model: ModelConfig<'a>, law: &'a [f32], tokens: &'a [u1
         law,
         entropy: 0.0,
         tokens,
-        shuffle: None,
+        epochs: &[Epoch { shuffle: None, lr: 1e-2 }],
         batch_size,
         loss: Loss::NextToken,
-        lr: 1e-2,
         threads: 1,
     }
 }
@@ -62,8 +61,13 @@ fn compare(model: ModelConfig, freeze: Freeze, loss: Loss, sparse: bool, batch_s
         // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
         params[..n * c.d_model].iter_mut().enumerate().for_each(|(i, x)| *x += (i % c.d_model % 3) as f32 - 1.0);
     }
-    let problem =
-        Problem { freeze, entropy: 0.25, shuffle: Some(seed), loss, ..simple(model, &law, &tokens, batch_size) };
+    let problem = Problem {
+        freeze,
+        entropy: 0.25,
+        epochs: &[Epoch { shuffle: Some(seed), lr: 1e-2 }],
+        loss,
+        ..simple(model, &law, &tokens, batch_size)
+    };
     let order = TorchRng::new(seed).randperm(samples as u32);
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
@@ -117,7 +121,7 @@ proptest! {
         next_token: bool, sparse: bool, batch_size in 1usize..24, seed: u64,
     ) {
         let config = TransformerConfig {
-            d_model, n_vocab, n_layers, width, depth, n_modules, n_heads, context_window: 3, skips,
+            d_model, n_vocab, n_layers, width, depth, n_modules, n_heads, skips, ..Default::default()
         };
         let bit = |k: u8| freeze_bits >> k & 1 == 1;
         let freeze =
@@ -130,7 +134,7 @@ proptest! {
         d_model in 1usize..18, n_vocab in 2usize..13, e: bool, u: bool,
         next_token: bool, sparse: bool, batch_size in 1usize..40, seed: u64,
     ) {
-        let config = LowRankConfig { d_model, n_vocab, context_window: 3, order: 3 };
+        let config = LowRankConfig { d_model, n_vocab, ..Default::default() };
         let freeze = Freeze { e, u, ..Freeze::default() };
         compare(ModelConfig::LowRank(&config), freeze, loss_of(next_token), sparse, batch_size, seed);
     }
@@ -158,7 +162,7 @@ fn many_heads_and_coordinates() {
 
 #[test]
 fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
-    let config = LowRankConfig { d_model: 3, n_vocab: 4, context_window: 3, order: 3 };
+    let config = LowRankConfig { d_model: 3, n_vocab: 4, ..Default::default() };
     let (params, law, tokens) = draw(7, 16 * 3 + 4 * 3, 4, 80, false);
     // With 5 samples rows without gradient are moved when they are needed, with 10 all rows in every step.
     for (batch_size, half) in [(5, 8), (10, 4)] {
@@ -203,7 +207,7 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
 #[test]
 fn threads_change_nothing() {
     let config = TransformerConfig { d_model: 6, n_vocab: 30, n_modules: 3, ..Default::default() };
-    let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, context_window: 3, order: 3 };
+    let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, ..Default::default() };
     for model in [ModelConfig::Transformer(&config), ModelConfig::LowRank(&low_rank)] {
         let total = model.parameters().iter().map(|p| p.len()).sum();
         let (params, law, tokens) = draw(3, total, 30, 900, false);
@@ -226,7 +230,7 @@ fn threads_change_nothing() {
 
 #[test]
 fn extreme_logits_stay_finite() {
-    let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
+    let config = LowRankConfig { d_model: 2, n_vocab: 5, ..Default::default() };
     let (mut params, law, tokens) = draw(9, 25 * 2 + 5 * 2, 5, 60, false);
     params.iter_mut().enumerate().for_each(|(i, p)| *p *= if i % 3 == 0 { 1e3 } else { 1e-3 });
     for next_token in [true, false] {
@@ -241,7 +245,7 @@ fn extreme_logits_stay_finite() {
 
 #[test]
 fn a_nan_parameter_shows_in_the_loss() {
-    let low_rank = LowRankConfig { d_model: 5, n_vocab: 4, context_window: 3, order: 3 };
+    let low_rank = LowRankConfig { d_model: 5, n_vocab: 4, ..Default::default() };
     let many = LowRankConfig { n_vocab: 30, ..low_rank };
     let transformer = TransformerConfig { d_model: 5, n_vocab: 6, ..Default::default() };
     for model in [ModelConfig::LowRank(&low_rank), ModelConfig::LowRank(&many), ModelConfig::Transformer(&transformer)]
@@ -249,7 +253,11 @@ fn a_nan_parameter_shows_in_the_loss() {
         let (n, total) = (model.n_vocab(), model.parameters().iter().map(|p| p.len()).sum());
         let (params, law, tokens) = draw(11, total, n, 60, false);
         for (level, next_token) in Detected::all().into_iter().flat_map(|level| [(level, true), (level, false)]) {
-            let problem = Problem { loss: loss_of(next_token), lr: 1e-3, ..simple(model, &law, &tokens, 60) };
+            let problem = Problem {
+                loss: loss_of(next_token),
+                epochs: &[Epoch { shuffle: None, lr: 1e-3 }],
+                ..simple(model, &law, &tokens, 60)
+            };
             // Of the unembedding, and of the first context or token in the data.
             let first = match model {
                 ModelConfig::LowRank(_) => (tokens[0] as usize + n * tokens[1] as usize) * 5,

@@ -56,10 +56,11 @@ impl Trainer {
         };
         let [shared_params, m, v] = prepared.pack(lists);
         let Prepared { contexts, keys, parts, layout, own_rows } = prepared;
-        let feed = Feed::new(keys, problem.shuffle, problem.batch_size, By::one_of(problem.threads, parts.len()));
+        let feed =
+            Feed::new(keys, problem.epochs[0].shuffle, problem.batch_size, By::one_of(problem.threads, parts.len()));
         let steps = adam.map_or(0, |state| state.steps);
         let tallied = |part| Mutex::new(TalliedPart { part, tally: Tally::default() });
-        let deferred = Deferred::new(problem.lr, steps);
+        let deferred = Deferred::new(problem.epochs[0].lr, steps);
         let shared = Arc::new(Shared {
             level,
             contexts,
@@ -70,7 +71,7 @@ impl Trainer {
         });
         let pool = start_pool(&shared, problem.threads)?;
         let initial = if own_rows == OwnRows::None { Vec::new() } else { params };
-        let (entropy, lr) = (problem.entropy, problem.lr);
+        let (entropy, lr) = (problem.entropy, problem.epochs[0].lr);
         Ok(Self { shared, pool, layout, own_rows, initial, m, v, entropy, lr, steps })
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{ParamKind, ParamSpec, check_total};
+use super::transformer::yes;
 use crate::error::{Error, Result};
 
 /// Sizes of a `LowRank` model.
@@ -16,6 +17,17 @@ pub struct LowRankConfig {
     pub context_window: usize,
     /// Order `n` of the law: the context table has `N^(n-1)` rows.
     pub order: usize,
+    /// Whether the mean over the whole batch is subtracted from the logits, as the notebook's model does. Probabilities, losses and
+    /// gradients do not depend on it.
+    #[serde(default = "yes")]
+    pub center_logits: bool,
+}
+
+impl Default for LowRankConfig {
+    /// For trigrams: `N = 10`, `d = 5`, `T = 3`.
+    fn default() -> Self {
+        Self { d_model: 5, n_vocab: 10, context_window: 3, order: 3, center_logits: true }
+    }
 }
 
 impl LowRankConfig {

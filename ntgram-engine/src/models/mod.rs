@@ -10,8 +10,8 @@ mod weights;
 pub use low_rank::LowRankConfig;
 pub use parameters::{Freeze, MAX_VALUES, ParamKind, ParamSpec, n_values};
 pub use skips::Skips;
-pub use transformer::TransformerConfig;
-pub use weights::{LayerWeights, LinearWeights, LowRankWeights, ModuleWeights, Place, TransformerWeights};
+pub use transformer::{Norm, TransformerConfig};
+pub use weights::{Compression, LayerWeights, LinearWeights, LowRankWeights, ModuleWeights, Place, TransformerWeights};
 
 use crate::error::{Error, Result};
 use crate::laws::Law;

@@ -14,10 +14,10 @@ pub struct Freeze {
     /// Positional embedding `P`.
     #[doc(alias = "freeze_pos")]
     pub pos: bool,
-    /// Query, key and value projections `W_Q`, `W_K`, `W_V`.
+    /// Query, key and value projections `W_Q`, `W_K`, `W_V`, and `W_C`, which compresses what they read.
     #[doc(alias = "freeze_qkv")]
     pub qkv: bool,
-    /// Output projections `W_O`.
+    /// Output projections `W_O`, and `W_D`, which decompresses what they write.
     #[doc(alias = "freeze_o")]
     pub o: bool,
     /// Unembedding `W_U`.
@@ -36,6 +36,10 @@ pub enum ParamKind {
     InProj,
     /// `W_O`.
     OutProj,
+    /// `W_C`, from the stream to the attention modules.
+    Compress,
+    /// `W_D`, from the attention modules to the stream.
+    Decompress,
     /// Weight or bias of an MLP.
     Mlp,
     /// Unembedding.
@@ -75,7 +79,7 @@ impl ParamSpec {
     /// Half-width `a` of the initial uniform distribution `U(-a, a)`.
     pub fn init_bound(&self) -> f64 {
         match self.kind {
-            // Xavier-uniform over (3d, d): a = √(6 / (d + 3d))
+            // Xavier-uniform over (3d_h, d_h): a = √(6 / (d_h + 3d_h))
             ParamKind::InProj => (6.0 / (self.shape[0] + self.shape[1]) as f64).sqrt(),
             _ => 1.0 / (self.fan_in as f64).sqrt(),
         }
@@ -86,8 +90,8 @@ impl ParamSpec {
         match self.kind {
             ParamKind::WordEmb => freeze.e,
             ParamKind::PosEmb => freeze.pos,
-            ParamKind::InProj => freeze.qkv,
-            ParamKind::OutProj => freeze.o,
+            ParamKind::InProj | ParamKind::Compress => freeze.qkv,
+            ParamKind::OutProj | ParamKind::Decompress => freeze.o,
             ParamKind::Unemb => freeze.u,
             ParamKind::Mlp => false,
         }

@@ -24,12 +24,24 @@ pub struct Place {
 pub struct TransformerWeights<T> {
     /// Word embedding `W_E (N, d)`.
     pub w_e: T,
-    /// Positional embedding `P (T, d)`.
+    /// Positional embedding `P (T, d_h)`.
     pub w_pos: T,
     /// One entry a layer.
     pub layers: Vec<LayerWeights<T>>,
+    /// `W_C (d_h, d)` and `W_D (d, d_h)`, from the stream to the attention modules and back, of all modules and layers; `None` where
+    /// [`d_inner`](TransformerConfig::d_inner) is.
+    pub compression: Option<Compression<T>>,
     /// Unembedding `W_U (N, d)`.
     pub w_u: T,
+}
+
+/// The way from the residual stream to the attention modules, and back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compression<T> {
+    /// `W_C (d_h, d)`: modules read `W_C h`.
+    pub w_c: T,
+    /// `W_D (d, d_h)`: the stream gets `W_D a`.
+    pub w_d: T,
 }
 
 /// Weights of one layer.
@@ -44,15 +56,15 @@ pub struct LayerWeights<T> {
 /// Weights of one attention module, `(out, in)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModuleWeights<T> {
-    /// All three in-projections as they are stored, `[W_Q; W_K; W_V] (3d, d)`.
+    /// All three in-projections as they are stored, `[W_Q; W_K; W_V] (3d_h, d_h)`.
     pub in_proj: T,
-    /// Queries, `W_Q (d, d)`.
+    /// Queries, `W_Q (d_h, d_h)`.
     pub w_q: T,
-    /// Keys, `W_K (d, d)`.
+    /// Keys, `W_K (d_h, d_h)`.
     pub w_k: T,
-    /// Values, `W_V (d, d)`.
+    /// Values, `W_V (d_h, d_h)`.
     pub w_v: T,
-    /// Output projection, `W_O (d, d)`.
+    /// Output projection, `W_O (d_h, d_h)`.
     pub w_o: T,
 }
 
@@ -99,6 +111,7 @@ impl<T> TransformerWeights<T> {
                     mlp: layer.mlp.iter().map(|l| linear(l, &mut f)).collect(),
                 })
                 .collect(),
+            compression: self.compression.as_ref().map(|c| Compression { w_c: f(&c.w_c), w_d: f(&c.w_d) }),
             w_u: f(&self.w_u),
         }
     }
@@ -160,6 +173,9 @@ impl TransformerConfig {
             ModuleWeights { in_proj, w_q, w_k, w_v, w_o }
         };
         let modules: Vec<Vec<_>> = (0..self.n_layers).map(|_| (0..self.n_modules).map(&mut module).collect()).collect();
+        let compression = self
+            .d_inner
+            .map(|_| Compression { w_c: walk.take(ParamKind::Compress), w_d: walk.take(ParamKind::Decompress) });
         let maps = if self.has_mlp() { self.depth + 1 } else { 0 };
         let mut linear = |k: usize| LinearWeights {
             weight: walk.take(ParamKind::Mlp),
@@ -167,7 +183,7 @@ impl TransformerConfig {
         };
         let mut layer = |modules| LayerWeights { modules, mlp: (0..maps).map(&mut linear).collect() };
         let layers = modules.into_iter().map(&mut layer).collect();
-        TransformerWeights { w_e, w_pos, layers, w_u: walk.take(ParamKind::Unemb) }
+        TransformerWeights { w_e, w_pos, layers, compression, w_u: walk.take(ParamKind::Unemb) }
     }
 }
 
@@ -209,7 +225,18 @@ mod tests {
         assert_eq!(name(layer.mlp[1].bias.as_ref().unwrap()), "mlp_seq.1.2.bias");
         assert_eq!((name(&layer.mlp[2].weight), &layer.mlp[2].bias), (&"mlp_seq.1.4.weight".to_owned(), &None));
         assert_eq!(layer.modules[0].w_v.rows, 6..9);
-        let low = LowRankConfig { d_model: 3, n_vocab: 5, context_window: 3, order: 3 }.weights();
+        let paper = TransformerConfig { d_inner: Some(3), d_model: 5, ..config };
+        let (list, weights) = (paper.parameters(), paper.weights());
+        let compression = weights.compression.unwrap();
+        for (place, name, shape) in [
+            (&compression.w_c, "linear_compress.weight", [3, 5]),
+            (&compression.w_d, "linear_decompress.weight", [5, 3]),
+            (&weights.w_pos, "pos_emb.weight", [3, 3]),
+            (&weights.layers[0].modules[0].in_proj, "attn_seq.0.0.in_proj_weight", [9, 3]),
+        ] {
+            assert_eq!((&*list[place.parameter].name, &*list[place.parameter].shape), (name, &shape[..]));
+        }
+        let low = LowRankConfig { d_model: 3, n_vocab: 5, ..Default::default() }.weights();
         assert_eq!((low.w_e.flat, low.w_u.flat), (0..75, 75..90));
     }
 }

@@ -57,7 +57,7 @@ impl History {
     /// # fn main() -> Result<()> {
     /// # let pi = power_unif_law(&[1.0; 3], &[5; 3], 5, &mut TorchRng::new(1))?;
     /// # let data = generate_data(64, 5, &pi, 3, &mut TorchRng::new(2))?;
-    /// # let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
+    /// # let config = LowRankConfig { d_model: 2, n_vocab: 5, ..Default::default() };
     /// # let mut values = ModelConfig::LowRank(&config).initial_values(&mut TorchRng::new(3))?;
     /// # let options = TrainOptions::default().quiet();
     /// # let task = Task::new(ModelConfig::LowRank(&config), Freeze::default(), &pi, &data, &options)?;

@@ -2,7 +2,7 @@
 
 use super::options::{Engine, TrainOptions};
 use crate::data::{Data, shuffle_seed};
-use crate::engine::{self, MOST_SAMPLES, Problem, Trainer};
+use crate::engine::{self, Epoch, MOST_SAMPLES, Problem, Trainer};
 use crate::error::{Error, Result};
 use crate::laws::{Law, entropy};
 use crate::models::{Freeze, ModelConfig, ParamSpec, n_values};
@@ -97,7 +97,7 @@ impl<'a> Task<'a> {
     /// Why the circuit engine cannot do it; `None` if it can.
     pub fn refused_by_circuit_engine(&self) -> Option<String> {
         let samples = self.data.batch_size().min(self.data.rows());
-        engine::unsupported(self.model, self.data.context_window(), self.law.order()).or_else(|| {
+        engine::unsupported(self.model, self.data.context_window(), self.law.order(), 1).or_else(|| {
             (samples > MOST_SAMPLES)
                 .then(|| format!("a batch has {samples} sequences, and it takes up to {MOST_SAMPLES}"))
         })
@@ -140,10 +140,9 @@ impl<'a> Task<'a> {
             law: self.law.last_table(),
             entropy: entropy(self.law),
             tokens: self.data.tokens(),
-            shuffle: Some(shuffle_seed(options.seed)),
+            epochs: &[Epoch { shuffle: Some(shuffle_seed(options.seed)), lr: options.lr }],
             batch_size: self.data.batch_size(),
             loss: options.loss,
-            lr: options.lr,
             threads: options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
         };
         Trainer::new(&problem, values, options.adam.as_ref())
