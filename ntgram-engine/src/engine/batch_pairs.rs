@@ -21,11 +21,11 @@ pub(super) struct BatchPairs {
     /// Fixed pairs: samples by (block of pairs, target, pair in block).
     pub(super) table: Vec<f32>,
     /// Listed pairs: `16 target + pair % 16` of every sample, sorted by pair.
-    targets: Vec<u16>,
+    targets: Vec<u32>,
     /// Listed pairs: where the targets of each block of pairs begin, and end.
     starts: Vec<u32>,
-    /// Listed pairs: the batch's samples in this part.
-    samples: Vec<u32>,
+    /// Listed pairs: context minus `range.start`, and target, of the batch's samples in this part.
+    samples: Vec<[u32; 2]>,
     /// Listed pairs, by context: its samples, then the next free place in `targets`, with the pair's lane in the highest bits.
     /// Zeros between batches.
     cursor: Vec<u32>,
@@ -43,7 +43,7 @@ const PLACE_BITS: u32 = 28;
 pub(crate) const MOST_SAMPLES: usize = (1 << PLACE_BITS) - 1;
 
 impl BatchPairs {
-    /// For batches of `batch_size` samples over `contexts`; `range` is what this part works on.
+    /// For batches of `batch_size` scored positions over `contexts`; `range` is what this part works on.
     pub(super) fn new(contexts: &Contexts, range: Range<usize>, batch_size: usize) -> Self {
         let len = range.len();
         let fixed = all_are_pairs(len, contexts.n_vocab, batch_size);
@@ -104,19 +104,15 @@ impl BatchPairs {
 
     /// Listed pairs.
     fn fill_lists(&mut self, contexts: &Contexts, keys: &[u32]) {
-        let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
-        let (start, len) = (self.range.start as u32, self.range.len() as u32);
-        // Samples of other parts are written over: no branch that the processor could guess wrong.
-        self.samples.resize(keys.len() + 1, 0);
-        let mut n_samples = 0;
-        for &key in keys {
-            let context = (key >> bits).wrapping_sub(start);
-            self.samples[n_samples] = context << bits | key & mask;
-            n_samples += (context < len) as usize;
-        }
+        let n_samples = if contexts.key_kind == KeyKind::TwoWords {
+            self.find_samples(keys.as_chunks::<2>().0.iter().copied())
+        } else {
+            let (bits, mask) = (contexts.target_bits, (1u32 << contexts.target_bits) - 1);
+            self.find_samples(keys.iter().map(|key| [key >> bits, key & mask]))
+        };
         let samples = &self.samples[..n_samples];
-        for sample in samples {
-            let context = (sample >> bits) as usize;
+        for &[context, _] in samples {
+            let context = context as usize;
             self.cursor[context] += 1;
             self.seen[context / WORD] |= 1 << (context % WORD);
         }
@@ -141,10 +137,10 @@ impl BatchPairs {
         }
         self.starts.push(placed);
         self.targets.resize(n_samples, 0);
-        for sample in samples {
-            let cursor = &mut self.cursor[(sample >> bits) as usize];
+        for &[context, target] in samples {
+            let cursor = &mut self.cursor[context as usize];
             let place = *cursor & ((1 << PLACE_BITS) - 1);
-            self.targets[place as usize] = (sample & mask) as u16 * BLOCK as u16 + (*cursor >> PLACE_BITS) as u16;
+            self.targets[place as usize] = target * BLOCK as u32 + (*cursor >> PLACE_BITS);
             *cursor += 1;
         }
         for &context in &self.pairs {
@@ -152,8 +148,22 @@ impl BatchPairs {
         }
     }
 
+    /// Listed pairs: from a batch's contexts and targets to `self.samples`; returns how many are in this part.
+    fn find_samples(&mut self, all: impl ExactSizeIterator<Item = [u32; 2]>) -> usize {
+        let (start, len) = (self.range.start as u32, self.range.len() as u32);
+        // Samples of other parts are written over: no branch that the processor could guess wrong.
+        self.samples.resize(all.len() + 1, [0; 2]);
+        let mut n_samples = 0;
+        for [context, target] in all {
+            let context = context.wrapping_sub(start);
+            self.samples[n_samples] = [context, target];
+            n_samples += (context < len) as usize;
+        }
+        n_samples
+    }
+
     /// Listed pairs: `16 target + lane` of every sample of a block of pairs.
-    pub(super) fn targets_of(&self, block: usize) -> &[u16] {
+    pub(super) fn targets_of(&self, block: usize) -> &[u32] {
         &self.targets[self.starts[block] as usize..self.starts[block + 1] as usize]
     }
 }

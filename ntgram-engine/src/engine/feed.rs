@@ -1,8 +1,10 @@
 //! The batches in the order of the visits, shuffled a portion at a time, a little ahead of the steps. Where a thread is
 //! free it does nothing else. Where not, the thread that is done first with a step prepares the next ([`Feed::prepare`]).
 
-use super::keys::Keys;
+use super::Epoch;
+use super::keys::{Keys, Words};
 use crate::rng::{Permutation, TorchRng};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
@@ -16,8 +18,13 @@ const PORTIONS_FOR_A_THREAD: usize = 4;
 #[derive(Debug)]
 struct Samples {
     keys: Keys,
+    /// Where the keys themselves cannot be shuffled, because a sample has several or the next epoch shuffles them anew: the samples'
+    /// numbers, which are shuffled instead. Else empty.
+    order: Vec<u32>,
     permutation: Option<Permutation>,
-    /// Samples given out.
+    /// What the epochs after this one are shuffled with.
+    later: VecDeque<Option<u64>>,
+    /// Samples of this epoch given out.
     done: usize,
     /// Samples given out at a time: whole batches.
     portion_len: usize,
@@ -46,20 +53,51 @@ impl By {
 }
 
 impl Samples {
-    /// Replaces what `portion` holds by the next samples; by none at the end.
+    fn new(keys: Keys, epochs: &[Epoch], portion_len: usize) -> Self {
+        let ordered = epochs.len() > 1 || keys.per_sample > 1;
+        let order = vec![0; if ordered { keys.len() } else { 0 }];
+        let later = epochs.iter().map(|epoch| epoch.shuffle).collect();
+        let mut new = Self { keys, order, permutation: None, later, done: 0, portion_len };
+        new.begin_epoch();
+        new
+    }
+
+    /// Whether there was another.
+    fn begin_epoch(&mut self) -> bool {
+        let Some(shuffle) = self.later.pop_front() else { return false };
+        self.permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
+        self.order.iter_mut().zip(0..).for_each(|(place, i)| *place = i);
+        self.done = 0;
+        true
+    }
+
+    /// Replaces what `portion` holds by the next samples' keys; by none at the end. A portion ends with its epoch.
     fn next(&mut self, portion: &mut Vec<u32>) {
+        portion.clear();
+        if self.done == self.keys.len() && !self.begin_epoch() {
+            return;
+        }
         let range = self.done..self.keys.len().min(self.done + self.portion_len);
         self.done = range.end;
-        portion.clear();
-        match &mut self.keys {
-            Keys::Short(keys) => {
-                self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                portion.extend(keys[range].iter().map(|&key| u32::from(key)));
+        let Self { keys: Keys { words, per_sample }, order, permutation, .. } = self;
+        if order.is_empty() {
+            match words {
+                Words::Short(keys) => {
+                    permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
+                    portion.extend(keys[range].iter().map(|&key| u32::from(key)));
+                }
+                Words::Long(keys) => {
+                    permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
+                    portion.extend_from_slice(&keys[range]);
+                }
             }
-            Keys::Long(keys) => {
-                self.permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                portion.extend_from_slice(&keys[range]);
-            }
+            return;
+        }
+        permutation.iter_mut().for_each(|p| p.advance(order, range.end));
+        let samples = order[range].iter().map(|&i| i as usize * *per_sample..(i as usize + 1) * *per_sample);
+        match words {
+            Words::Short(keys) => samples.for_each(|at| portion.extend(keys[at].iter().map(|&key| u32::from(key)))),
+            Words::Long(keys) => samples.for_each(|at| portion.extend_from_slice(&keys[at])),
         }
     }
 }
@@ -82,22 +120,23 @@ pub(super) struct Feed {
     ready: Option<Vec<u32>>,
     /// A portion that was used up.
     used: Vec<u32>,
-    batch_size: usize,
+    /// Words of a batch's keys.
+    batch_len: usize,
     /// Where the next batch begins in the portion, and the portion's length.
     at: usize,
     len: usize,
 }
 
 impl Feed {
-    /// Batches of `batch_size` keys; `shuffle`: the seed of the generator whose `randperm` is their order.
-    pub(super) fn new(keys: Keys, shuffle: Option<u64>, batch_size: usize, by: By) -> Self {
+    /// Batches of `batch_size` samples' keys, epoch after epoch.
+    pub(super) fn new(keys: Keys, epochs: &[Epoch], batch_size: usize, by: By) -> Self {
         let whole_batches = LEAST_PORTION.div_ceil(batch_size).saturating_mul(batch_size);
         let portion_len = if by == By::Steps { batch_size } else { whole_batches };
         let long = keys.len() / PORTIONS_FOR_A_THREAD > portion_len;
-        let permutation = shuffle.map(|seed| Permutation::new(TorchRng::new(seed)));
-        let samples = Samples { keys, permutation, done: 0, portion_len };
+        let batch_len = batch_size.saturating_mul(keys.per_sample);
+        let samples = Samples::new(keys, epochs, portion_len);
         let source = if by == By::Thread && long { prepare_ahead(samples) } else { Source::Here(Box::new(samples)) };
-        Self { source, ready: None, used: Vec::new(), batch_size, at: 0, len: 0 }
+        Self { source, ready: None, used: Vec::new(), batch_len, at: 0, len: 0 }
     }
 
     /// Shuffles what [`Feed::batch`] will give after its portion is used up.
@@ -126,13 +165,13 @@ impl Feed {
             }
             (self.at, self.len) = (0, portion.len());
         }
-        let end = self.len.min(self.at.saturating_add(self.batch_size));
+        let end = self.len.min(self.at.saturating_add(self.batch_len));
         (self.at < end).then_some(self.at..end)
     }
 
     /// Goes on to the batch after the one that [`Feed::batch`] gives.
     pub(super) fn advance(&mut self) {
-        self.at = self.len.min(self.at.saturating_add(self.batch_size));
+        self.at = self.len.min(self.at.saturating_add(self.batch_len));
     }
 }
 
@@ -163,16 +202,51 @@ fn prepare_ahead(samples: Samples) -> Source {
 mod tests {
     use super::*;
 
+    fn epoch(shuffle: Option<u64>) -> Epoch {
+        Epoch { shuffle, lr: 1e-3 }
+    }
+
+    #[test]
+    fn every_epoch_is_shuffled_anew_and_a_sample_keeps_its_keys_together() {
+        for (per_sample, by) in [(1, By::Demand), (3, By::Demand), (3, By::Steps), (1, By::Thread), (3, By::Thread)] {
+            let samples = 1 << 17;
+            for short in [false, true] {
+                let words = (0..samples * per_sample).map(|i| i as u32 % 60_013);
+                let words = match short {
+                    true => Words::Short(words.map(|word| word as u16).collect()),
+                    false => Words::Long(words.collect()),
+                };
+                let epochs = [Some(3), None, Some(4)].map(epoch);
+                let mut feed = Feed::new(Keys { words, per_sample }, &epochs, 1000, by);
+                let identity = (0..samples as u32).collect();
+                let mut portion = Vec::new();
+                for order in
+                    [TorchRng::new(3).randperm(samples as u32), identity, TorchRng::new(4).randperm(samples as u32)]
+                {
+                    for batch in order.chunks(1000) {
+                        let range = feed.batch(&mut portion).unwrap();
+                        let words =
+                            |&i: &u32| (0..per_sample).map(move |k| (i as usize * per_sample + k) as u32 % 60_013);
+                        assert!(portion[range].iter().copied().eq(batch.iter().flat_map(words)));
+                        feed.advance();
+                    }
+                }
+                assert_eq!(feed.batch(&mut portion), None);
+            }
+        }
+    }
+
     #[test]
     fn batches_are_the_same_whoever_shuffles() {
         let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
         let order = TorchRng::new(5).randperm(keys.len() as u32);
         let want: Vec<u32> = order.iter().map(|&i| keys[i as usize].into()).collect();
         let long = keys.iter().map(|&key| key.into()).collect();
-        let short = || Keys::Short(keys.clone());
-        let all = [(short(), By::Demand), (short(), By::Steps), (short(), By::Thread), (Keys::Long(long), By::Thread)];
+        let short = || Keys { words: Words::Short(keys.clone()), per_sample: 1 };
+        let long = Keys { words: Words::Long(long), per_sample: 1 };
+        let all = [(short(), By::Demand), (short(), By::Steps), (short(), By::Thread), (long, By::Thread)];
         for (keys, by) in all {
-            let mut feed = Feed::new(keys, Some(5), 1000, by);
+            let mut feed = Feed::new(keys, &[epoch(Some(5))], 1000, by);
             assert_eq!(matches!(feed.source, Source::Ahead { .. }), by == By::Thread);
             let (mut got, mut portion) = (Vec::new(), Vec::new());
             loop {
@@ -193,7 +267,8 @@ mod tests {
 
     #[test]
     fn an_unfinished_thread_ends_with_its_feed() {
-        let mut feed = Feed::new(Keys::Long((0..1 << 20).collect()), None, 100, By::Thread);
+        let keys = Keys { words: Words::Long((0..1 << 20).collect()), per_sample: 1 };
+        let mut feed = Feed::new(keys, &[epoch(None)], 100, By::Thread);
         let mut portion = Vec::new();
         let range = feed.batch(&mut portion).expect("there is a batch");
         assert_eq!(portion[range][..3], [0, 1, 2]);

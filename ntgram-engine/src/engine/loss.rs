@@ -35,12 +35,12 @@ pub(super) struct BatchLoss {
     scratch: Scratch,
     /// Weights of one block, (N, 16), or those of its few targets, `16 k + lane`.
     weights: Buffer,
-    targets: Vec<u16>,
+    targets: Vec<u32>,
     target_weights: Vec<f32>,
 }
 
 impl BatchLoss {
-    /// `law`: `None` for the next-token loss, else the last table `(N, N, N)`.
+    /// `law`: `None` for the next-token loss, else the last table `(N^(n-1), N)`.
     pub(super) fn new(
         shape: Shape,
         contexts: &Contexts,
@@ -52,7 +52,7 @@ impl BatchLoss {
         let of = match law {
             None => Targets::Samples,
             Some(table) => {
-                let row = |c: usize| &table[(contexts.first[c] as usize * n + contexts.second[c] as usize) * n..][..n];
+                let row = |c: usize| &table[contexts.law_row(c) * n..][..n];
                 let nonzero: usize = range.clone().map(|c| row(c).iter().filter(|&&p| p != 0.0).count()).sum();
                 if fixed {
                     let mut blocks = vec![0.0; range.len().div_ceil(BLOCK) * BLOCK * n];
@@ -149,7 +149,7 @@ impl BatchLoss {
             correct = batch
                 .targets_of(block)
                 .iter()
-                .filter(|&&at| at / BLOCK as u16 == argmax[at as usize % BLOCK] as u16)
+                .filter(|&&at| at / BLOCK as u32 == argmax[at as usize % BLOCK] as u32)
                 .count() as f32;
         }
 
@@ -177,7 +177,7 @@ impl BatchLoss {
                 for l in lanes {
                     let context = batch.pairs[first + l] as usize;
                     let entries = &entries[starts[context] as usize..starts[context + 1] as usize];
-                    self.targets.extend(entries.iter().map(|(k, _)| k * BLOCK as u16 + l as u16));
+                    self.targets.extend(entries.iter().map(|&(k, _)| u32::from(k) * BLOCK as u32 + l as u32));
                     self.target_weights.extend(entries.iter().map(|(_, p)| p * counts[l]));
                 }
                 unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)

@@ -24,7 +24,7 @@ pub(super) fn prepare(problem: &Problem, config: &LowRankConfig, lists: Lists, n
     let list = ListLayout { shape: Shape { n, d, stride: padded(d) }, weights: config.weights() };
     // A context that does not occur has no gradient, but moves if its moments are not zero.
     let moments = || [Quantity::FirstMoment, Quantity::SecondMoment].into_iter().filter_map(|what| lists.of(what));
-    let moves = |a, b| moments().any(|moments| moments[list.row(a, b)].iter().any(|&x| x != 0.0));
+    let moves = |row| moments().any(|moments| moments[list.row(row)].iter().any(|&x| x != 0.0));
     let (contexts, keys) = Contexts::new(problem, n_parts, moves);
     let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::AnyContext);
     let part = |range| LowRankPart::new(problem, &list, lists, &contexts, range);
@@ -47,10 +47,10 @@ struct ListLayout {
 }
 
 impl ListLayout {
-    /// The row `a + N b` of `W_E`, which belongs to the context (a, b).
-    fn row(&self, a: usize, b: usize) -> Range<usize> {
-        let Shape { n, d, .. } = self.shape;
-        let start = self.weights.w_e.flat.start + (a + n * b) * d;
+    /// A row of `W_E`.
+    fn row(&self, row: usize) -> Range<usize> {
+        let d = self.shape.d;
+        let start = self.weights.w_e.flat.start + row * d;
         start..start + d
     }
 }
@@ -110,7 +110,7 @@ struct LowRankPart {
 impl LowRankPart {
     fn new(problem: &Problem, list: &ListLayout, lists: Lists, contexts: &Contexts, range: Range<usize>) -> Self {
         let shape = list.shape;
-        let batch = BatchPairs::new(contexts, range.clone(), problem.batch_size);
+        let batch = BatchPairs::new(contexts, range.clone(), problem.batch_size * problem.scored());
         let loss = BatchLoss::new(shape, contexts, range.clone(), batch.fixed, problem.compared_law());
         let Shape { n, d, stride } = shape;
         let (rows, gradient, scratch) = if batch.fixed {
@@ -145,8 +145,7 @@ impl LowRankPart {
 
     /// Where the model's list has the row of the part's context `local`.
     fn list_row(&self, contexts: &Contexts, local: usize) -> Range<usize> {
-        let c = self.range.start + local;
-        self.list.row(contexts.first[c] as usize, contexts.second[c] as usize)
+        self.list.row(contexts.rows[self.range.start + local] as usize)
     }
 
     fn table_of(&mut self, what: Quantity) -> &mut Buffer {
@@ -183,7 +182,7 @@ impl LowRankPart {
     /// Loss and gradients, into `self.d_table` and `self.grad`; then Adam on the rows of the table, if they are to move.
     fn step_with<I: Isa>(&mut self, inputs: StepInputs) -> Tally {
         let StepInputs { params: w_u, contexts, keys, deferred, rows_step } = inputs;
-        let factor = 1.0 / keys.len() as f32;
+        let factor = 1.0 / contexts.samples(keys) as f32;
         self.batch.fill(contexts, keys);
         self.loss.begin(w_u);
         if self.batch.fixed {

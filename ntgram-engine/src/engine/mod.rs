@@ -100,11 +100,15 @@ pub(crate) struct Problem<'a> {
     pub model: ModelConfig<'a>,
     /// What is not trained.
     pub freeze: Freeze,
-    /// The law's last table `pi_2 (N, N, N)`, row-major: `pi_2[x_0, x_1, k]`.
+    /// Order `n` of the law.
+    pub order: usize,
+    /// The law's last table `(N^(n-1), N)`, row-major, the oldest token slowest.
     pub law: &'a [f32],
     /// Entropy of the law (nats), subtracted from the reported loss.
     pub entropy: f64,
-    /// The sequences, `(M, 3)` row-major, all below the vocabulary's size (not checked again here).
+    /// Tokens of a sequence, `T`.
+    pub window: usize,
+    /// The sequences, `(M, T)` row-major, all below the vocabulary's size (not checked again here).
     pub tokens: &'a [u16],
     /// What is done in each pass over the rows of `tokens`; at least one.
     pub epochs: &'a [Epoch],
@@ -126,6 +130,11 @@ pub(crate) struct Epoch {
 }
 
 impl Problem<'_> {
+    /// Scored positions of a sequence, `n − 2 … T − 2`.
+    fn scored(&self) -> usize {
+        self.window - (self.order - 1).max(1)
+    }
+
     /// The law's table, where the loss compares with it.
     fn compared_law(&self) -> Option<&[f32]> {
         (self.loss == Loss::FullDivergence).then_some(self.law)
@@ -154,15 +163,12 @@ pub struct StepOutcome {
 
 /// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can.
 /// The sizes themselves are checked.
-pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize, epochs: usize) -> Option<String> {
+pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize) -> Option<String> {
+    let ModelConfig::Transformer(config) = model else { return None };
     let n_vocab = model.n_vocab();
     let window = model.context_window();
-    let plain = match model {
-        ModelConfig::Transformer(c) => c.norm == crate::models::Norm::Layer && c.d_inner.is_none(),
-        ModelConfig::LowRank(_) => true,
-    };
-    if epochs != 1 || !plain {
-        Some("it trains for one epoch, with a layer norm and uncompressed".into())
+    if config.norm == crate::models::Norm::None || config.d_inner.is_some() {
+        Some("it has a layer norm and no compression".into())
     } else if law_order != 3 {
         Some(format!("the law has order {law_order}, and it trains trigrams (order 3)"))
     } else if window != 3 {

@@ -1,30 +1,32 @@
 //! The engine's mathematics in its plainest form: one sample at a time, in double precision, every operation on a tape that
 //! gives the gradient. What the rest of the engine computes is compared with this; who reads the rest finds here what it means.
 //!
-//! For a sample `(x_0, x_1, x_2)` position 1 is scored, which sees `x_0` and `x_1`. The low-rank model has a row of a table for
-//! each context:
+//! Of a sequence `x_0 … x_(T-1)` the positions `n − 2 … T − 2` are scored, `n` the law's order: each predicts the next token. The
+//! low-rank model has a row of a table for each context, the `n − 1` tokens up to the scored position, the oldest of them first:
 //!
 //! ```text
-//! logits = W_U W_E[x_0 + N x_1]
+//! logits = W_U W_E[Σ_j x_j N^j]
 //! ```
 //!
-//! The Transformer has a stream `r_t` at either position `t`, which starts as `W_E[x_t]`. A layer writes, for each head of each
+//! The Transformer has a stream `r_t` at every position `t`, which starts as `W_E[x_t]`. A layer writes, for each head of each
 //! module, and then its MLP:
 //!
 //! ```text
-//! h_t     = ln(r_t)
+//! h_t     = W_C norm(r_t)
 //! qk_in_t = s_embQK h_t + s_posQK P_t        ov_in_t = s_embOV h_t + s_posOV P_t
 //! a_ts    = softmax over s ≤ t of  (W_Q qk_in_t)·(W_K qk_in_s) / √d_head
-//! r_t     = s_res r_t + Σ_heads W_O Σ_s a_ts W_V ov_in_s
-//! r_t     = r_t + W_out GELU(… GELU(W_1 ln(r_t) + b_1) …)
-//! logits  = W_U r_1
+//! r_t     = s_res r_t + W_D Σ_heads W_O Σ_s a_ts W_V ov_in_s
+//! r_t     = r_t + W_out GELU(… GELU(W_1 norm(r_t) + b_1) …)
+//! logits  = W_U r_t
 //! ```
 //!
-//! The factors `s` are 0 for what [`Skips`](crate::models::Skips) leaves out, else 1.
+//! The factors `s` are 0 for what [`Skips`](crate::models::Skips) leaves out, else 1; `norm` is a layer norm or nothing; `W_C` and
+//! `W_D` are not there where nothing is compressed.
 
 use super::{Loss, Problem};
 use crate::models::{
-    LinearWeights, LowRankConfig, LowRankWeights, ModelConfig, ModuleWeights, TransformerConfig, TransformerWeights,
+    LinearWeights, LowRankConfig, LowRankWeights, ModelConfig, ModuleWeights, Norm, TransformerConfig,
+    TransformerWeights,
 };
 use std::cell::RefCell;
 
@@ -32,33 +34,40 @@ use std::cell::RefCell;
 pub(super) struct Reference {
     /// Mean loss, the law's entropy taken off; nats.
     pub(super) loss: f64,
-    /// Share of samples whose next token has the largest logit.
+    /// Share of scored positions whose target has the largest logit.
     pub(super) accuracy: f64,
     /// Gradient by every parameter, in the order of the model's list.
     pub(super) gradient: Vec<f64>,
 }
 
-/// Loss, accuracy and gradient of a batch: the samples `rows` of the problem's.
+/// Loss, accuracy and gradient of a batch: the sequences `rows` of the problem's.
 pub(super) fn reference(problem: &Problem, params: &[f32], rows: &[u32]) -> Reference {
-    let mut sum = Reference { loss: 0.0, accuracy: 0.0, gradient: vec![0.0; params.len()] };
+    let mut total = Reference { loss: 0.0, accuracy: 0.0, gradient: vec![0.0; params.len()] };
+    let mut size = 0.0;
     for &row in rows {
-        let [a, b, target] = [0, 1, 2].map(|t| problem.tokens[3 * row as usize + t] as usize);
+        let sequence = &problem.tokens[row as usize * problem.window..][..problem.window];
         let tape = Tape::default();
         let leaves: Row = params.iter().map(|&x| tape.leaf(x as f64)).collect();
-        let logits = logits(problem.model, &leaves, a, b);
-        let largest = logits.iter().map(|z| z.value).fold(f64::MIN, f64::max);
-        let loss = loss(problem, &logits, largest, [a, b, target]);
-        sum.loss += loss.value;
-        sum.accuracy += (logits.iter().position(|z| z.value == largest) == Some(target)) as u8 as f64;
-        sum.gradient.iter_mut().zip(tape.gradient(loss)).for_each(|(sum, x)| *sum += x);
+        let context = problem.order - 1;
+        let scored = context.max(1) - 1..problem.window - 1;
+        let losses = scored.map(|t| {
+            let logits = logits(problem, &leaves, &sequence[..=t]);
+            let largest = logits.iter().map(|z| z.value).fold(f64::MIN, f64::max);
+            let target = sequence[t + 1] as usize;
+            total.accuracy += (logits.iter().position(|z| z.value == largest) == Some(target)) as u8 as f64;
+            size += 1.0;
+            loss(problem, &logits, largest, &sequence[t + 1 - context..=t], target)
+        });
+        let loss = sum(losses.collect::<Vec<_>>());
+        total.loss += loss.value;
+        total.gradient.iter_mut().zip(tape.gradient(loss)).for_each(|(sum, x)| *sum += x);
     }
-    let size = rows.len() as f64;
-    sum.gradient.iter_mut().for_each(|x| *x /= size);
-    Reference { loss: sum.loss / size - problem.entropy, accuracy: sum.accuracy / size, ..sum }
+    total.gradient.iter_mut().for_each(|x| *x /= size);
+    Reference { loss: total.loss / size - problem.entropy, accuracy: total.accuracy / size, ..total }
 }
 
-/// Loss of one sample. The original adds 1e-12 to every probability before the logarithm.
-fn loss<'t>(problem: &Problem, logits: &[Var<'t>], largest: f64, [a, b, target]: [usize; 3]) -> Var<'t> {
+/// Loss of one scored position. The original adds 1e-12 to every probability before the logarithm.
+fn loss<'t>(problem: &Problem, logits: &[Var<'t>], largest: f64, context: &[u16], target: usize) -> Var<'t> {
     let powers: Row = logits.iter().map(|z| z.plus(-largest).exp()).collect();
     let total = sum(powers.iter().copied());
     let p: Row = powers.iter().map(|&power| (power / total).plus(1e-12)).collect();
@@ -66,72 +75,84 @@ fn loss<'t>(problem: &Problem, logits: &[Var<'t>], largest: f64, [a, b, target]:
     match problem.loss {
         Loss::NextToken => p[target].ln().times(-1.0) + sum(p.iter().copied()).ln(),
         Loss::FullDivergence => {
-            let law = &problem.law[(a * n + b) * n..][..n];
+            let row = context.iter().fold(0, |row, &x| row * n + x as usize);
+            let law = &problem.law[row * n..][..n];
             sum(p.iter().zip(law).map(|(p, &pi)| p.ln().times(-(pi as f64))))
         }
     }
 }
 
-/// Logits of position 1 for the tokens (a, b); `leaves`: the parameters, in the order of the model's list.
-fn logits<'t>(model: ModelConfig, leaves: &[Var<'t>], a: usize, b: usize) -> Row<'t> {
-    match model {
+/// Logits of the last of these tokens; `leaves`: the parameters, in the order of the model's list.
+fn logits<'t>(problem: &Problem, leaves: &[Var<'t>], tokens: &[u16]) -> Row<'t> {
+    match problem.model {
         ModelConfig::LowRank(config) => {
-            low_rank_logits(config, config.weights().map(|place| &leaves[place.flat.clone()]), a, b)
+            let context = &tokens[tokens.len() + 1 - problem.order..];
+            low_rank_logits(config, config.weights().map(|place| &leaves[place.flat.clone()]), context)
         }
         ModelConfig::Transformer(config) => {
-            transformer_logits(config, config.weights().map(|place| &leaves[place.flat.clone()]), [a, b])
+            transformer_logits(config, config.weights().map(|place| &leaves[place.flat.clone()]), tokens)
         }
     }
 }
 
-fn low_rank_logits<'t>(config: &LowRankConfig, weights: LowRankWeights<&[Var<'t>]>, a: usize, b: usize) -> Row<'t> {
-    linear(weights.w_u, row(weights.w_e, a + config.n_vocab * b, config.d_model))
+fn low_rank_logits<'t>(config: &LowRankConfig, weights: LowRankWeights<&[Var<'t>]>, context: &[u16]) -> Row<'t> {
+    let k = context.iter().rev().fold(0, |k, &x| k * config.n_vocab + x as usize);
+    linear(weights.w_u, row(weights.w_e, k, config.d_model))
 }
 
 fn transformer_logits<'t>(
     config: &TransformerConfig,
     weights: TransformerWeights<&[Var<'t>]>,
-    tokens: [usize; 2],
+    tokens: &[u16],
 ) -> Row<'t> {
-    let d = config.d_model;
     let skips = &config.skips;
     let kept = |skipped: bool| if skipped { 0.0 } else { 1.0 };
-    let mut streams = tokens.map(|token| row(weights.w_e, token, d).to_vec());
+    let compression = weights.compression.as_ref().filter(|_| config.compresses());
+    let mut streams: Vec<Row> = tokens.iter().map(|&x| row(weights.w_e, x as usize, config.d_model).to_vec()).collect();
     for layer in &weights.layers {
-        // What a circuit reads at both positions.
-        let inputs = |emb: f64, pos: f64| {
-            [0, 1].map(|t| -> Row<'t> {
-                let (h, p) = (layer_norm(&streams[t]), row(weights.w_pos, t, d));
+        // What a circuit reads at each position.
+        let inputs = |emb: f64, pos: f64| -> Vec<Row<'t>> {
+            let read = |(t, stream): (usize, &Row<'t>)| {
+                let h = norm(config, stream);
+                let h = compression.map_or_else(|| h.clone(), |c| linear(c.w_c, &h));
+                let p = row(weights.w_pos, t, config.d_module());
                 h.iter().zip(p).map(|(h, p)| h.times(emb) + p.times(pos)).collect()
-            })
+            };
+            streams.iter().enumerate().map(read).collect()
         };
         let qk_in = inputs(kept(skips.emb_qk), kept(skips.pos_qk));
         let ov_in = inputs(kept(skips.emb_ov), kept(skips.pos_ov));
         let residual = kept(skips.res_connection);
-        let mut next = [0, 1].map(|t| -> Row<'t> { streams[t].iter().map(|x| x.times(residual)).collect() });
-        for (t, next) in next.iter_mut().enumerate() {
-            for module in &layer.modules {
-                add(next, &attention(config, module, t, &qk_in, &ov_in));
-            }
-            if !layer.mlp.is_empty() {
-                let written = mlp(&layer.mlp, next);
-                add(next, &written);
-            }
-        }
-        streams = next;
+        streams = (0..streams.len())
+            .map(|t| {
+                let mut next: Row = streams[t].iter().map(|x| x.times(residual)).collect();
+                let modules = layer.modules.iter().map(|module| attention(config, module, t, &qk_in, &ov_in));
+                let written = modules.reduce(|mut all, one| {
+                    add(&mut all, &one);
+                    all
+                });
+                let written = written.expect("there is a module");
+                add(&mut next, &compression.map_or_else(|| written.clone(), |c| linear(c.w_d, &written)));
+                if !layer.mlp.is_empty() {
+                    let written = mlp(config, &layer.mlp, &next);
+                    add(&mut next, &written);
+                }
+                next
+            })
+            .collect();
     }
-    linear(weights.w_u, &streams[1])
+    linear(weights.w_u, streams.last().expect("there is a token"))
 }
 
-/// What a module writes to the stream of position `t`, which sees the positions up to itself.
+/// What a module writes at position `t`, which sees the positions up to itself.
 fn attention<'t>(
     config: &TransformerConfig,
     module: &ModuleWeights<&[Var<'t>]>,
     t: usize,
-    qk_in: &[Row<'t>; 2],
-    ov_in: &[Row<'t>; 2],
+    qk_in: &[Row<'t>],
+    ov_in: &[Row<'t>],
 ) -> Row<'t> {
-    let d_head = config.d_model / config.n_heads;
+    let d_head = config.d_module() / config.n_heads;
     let mut mixed = Vec::new();
     for head in 0..config.n_heads {
         let of_head = |w: &[Var<'t>], x: &Row<'t>| linear(w, x)[head * d_head..][..d_head].to_vec();
@@ -146,8 +167,8 @@ fn attention<'t>(
 }
 
 /// What an MLP writes to the stream `x`. Its maps but the last have a bias, and a GELU behind them.
-fn mlp<'t>(maps: &[LinearWeights<&[Var<'t>]>], x: &[Var<'t>]) -> Row<'t> {
-    maps.iter().fold(layer_norm(x), |z, map| {
+fn mlp<'t>(config: &TransformerConfig, maps: &[LinearWeights<&[Var<'t>]>], x: &[Var<'t>]) -> Row<'t> {
+    maps.iter().fold(norm(config, x), |z, map| {
         let y = linear(map.weight, &z);
         match map.bias {
             Some(bias) => y.iter().zip(bias).map(|(&y, &b)| (y + b).gelu()).collect(),
@@ -156,8 +177,11 @@ fn mlp<'t>(maps: &[LinearWeights<&[Var<'t>]>], x: &[Var<'t>]) -> Row<'t> {
     })
 }
 
-/// Layer norm without scale or shift.
-fn layer_norm<'t>(x: &[Var<'t>]) -> Row<'t> {
+/// Layer norm without scale or shift, or nothing.
+fn norm<'t>(config: &TransformerConfig, x: &[Var<'t>]) -> Row<'t> {
+    if config.norm == Norm::None {
+        return x.to_vec();
+    }
     let d = x.len() as f64;
     let mean = sum(x.iter().copied()).times(1.0 / d);
     let centred: Row = x.iter().map(|&x| x + mean.times(-1.0)).collect();

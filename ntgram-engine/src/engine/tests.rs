@@ -20,15 +20,28 @@ fn numbers(seed: u64) -> impl FnMut() -> f64 {
 
 /// Random parameters, law and data for `n` tokens; `sparse`: most of the law is 0.
 fn draw(seed: u64, n_params: usize, n: usize, samples: usize, sparse: bool) -> (Vec<f32>, Vec<f32>, Vec<u16>) {
+    draw_ngrams(seed, n_params, n, (3, 3), samples, sparse)
+}
+
+/// The same for a law of another order and sequences of another length.
+fn draw_ngrams(
+    seed: u64,
+    n_params: usize,
+    n: usize,
+    (order, window): (usize, usize),
+    samples: usize,
+    sparse: bool,
+) -> (Vec<f32>, Vec<f32>, Vec<u16>) {
     let mut u = numbers(seed);
     let params = (0..n_params).map(|_| (1.6 * u() - 0.8) as f32).collect();
-    let mut law: Vec<f32> = (0..n * n * n).map(|_| if sparse && u() < 0.9 { 0.0 } else { u() as f32 + 0.01 }).collect();
+    let mut law: Vec<f32> =
+        (0..n.pow(order as u32)).map(|_| if sparse && u() < 0.9 { 0.0 } else { u() as f32 + 0.01 }).collect();
     for row in law.chunks_mut(n) {
         row[0] += 0.01;
         let sum: f32 = row.iter().sum();
         row.iter_mut().for_each(|p| *p /= sum);
     }
-    let tokens = (0..3 * samples).map(|_| (u() * n as f64) as u16).collect();
+    let tokens = (0..window * samples).map(|_| (u() * n as f64) as u16).collect();
     (params, law, tokens)
 }
 
@@ -37,8 +50,10 @@ pub(super) fn simple<'a>(model: ModelConfig<'a>, law: &'a [f32], tokens: &'a [u1
     Problem {
         model,
         freeze: Freeze::default(),
+        order: 3,
         law,
         entropy: 0.0,
+        window: 3,
         tokens,
         epochs: &[Epoch { shuffle: None, lr: 1e-2 }],
         batch_size,
@@ -52,27 +67,37 @@ fn loss_of(next_token: bool) -> Loss {
 }
 
 fn compare(model: ModelConfig, freeze: Freeze, loss: Loss, sparse: bool, batch_size: usize, seed: u64) {
+    compare_ngrams(model, (3, 3), freeze, loss, sparse, batch_size, seed);
+}
+
+/// Two batches of two epochs: loss, accuracy and every gradient before each step are the reference's.
+fn compare_ngrams(
+    model: ModelConfig,
+    (order, window): (usize, usize),
+    freeze: Freeze,
+    loss: Loss,
+    sparse: bool,
+    batch_size: usize,
+    seed: u64,
+) {
     let (n, list) = (model.n_vocab(), model.parameters());
     let total = list.iter().map(|p| p.len()).sum();
     let samples = batch_size + batch_size.min(3);
+    let epochs = [(seed, 1e-2), (seed ^ 5, 3e-3)].map(|(seed, lr)| Epoch { shuffle: Some(seed), lr });
     let slack = if matches!(model, ModelConfig::Transformer(c) if c.d_model == 1) { 1e-3 } else { 1e-5 };
-    let (mut params, law, tokens) = draw(seed, total, n, samples, sparse);
+    let (mut params, law, tokens) = draw_ngrams(seed, total, n, (order, window), samples, sparse);
     if let ModelConfig::Transformer(c) = model {
         // Rows with nearly equal coordinates would leave a layer norm's gradient to rounding.
         params[..n * c.d_model].iter_mut().enumerate().for_each(|(i, x)| *x += (i % c.d_model % 3) as f32 - 1.0);
     }
-    let problem = Problem {
-        freeze,
-        entropy: 0.25,
-        epochs: &[Epoch { shuffle: Some(seed), lr: 1e-2 }],
-        loss,
-        ..simple(model, &law, &tokens, batch_size)
-    };
-    let order = TorchRng::new(seed).randperm(samples as u32);
+    let simple = simple(model, &law, &tokens, batch_size);
+    let problem = Problem { freeze, entropy: 0.25, epochs: &epochs, loss, order, window, ..simple };
+    let orders = [seed, seed ^ 5].map(|seed| TorchRng::new(seed).randperm(samples as u32));
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
         // Two batches: what the first leaves behind must not show in the second, which is smaller.
-        for range in [0..batch_size, batch_size..samples] {
+        let batches = |order| [0..batch_size, batch_size..samples].map(|range| (order, range));
+        for (order, range) in orders.iter().flat_map(batches) {
             let before = trainer.params();
             let want = reference(&problem, &before, &order[range]);
             let Reference { loss: want_loss, accuracy: want_accuracy, gradient: want } = want;
@@ -137,6 +162,22 @@ proptest! {
         let config = LowRankConfig { d_model, n_vocab, ..Default::default() };
         let freeze = Freeze { e, u, ..Freeze::default() };
         compare(ModelConfig::LowRank(&config), freeze, loss_of(next_token), sparse, batch_size, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn low_rank_gradients_are_exact_for_any_order_and_window(
+        d_model in 1usize..12, n_vocab in 2usize..6, order in 1usize..6, longer in 0usize..4, e: bool, u: bool,
+        next_token: bool, sparse: bool, batch_size in 1usize..30, seed: u64,
+    ) {
+        let window = (order + longer).max(2);
+        let config = LowRankConfig { d_model, n_vocab, context_window: window, order, ..Default::default() };
+        let freeze = Freeze { e, u, ..Freeze::default() };
+        let loss = loss_of(next_token);
+        compare_ngrams(ModelConfig::LowRank(&config), (order, window), freeze, loss, sparse, batch_size, seed);
     }
 }
 

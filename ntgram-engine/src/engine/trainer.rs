@@ -28,7 +28,13 @@ pub struct Trainer {
     m: Buffer,
     v: Buffer,
     entropy: f64,
-    lr: f64,
+    /// Scored positions for each word of the keys.
+    samples_per_word: f64,
+    /// Learning rate of each epoch, and its steps.
+    rates: Vec<f64>,
+    epoch_len: u64,
+    /// Steps of this training, and with those before it that it goes on from.
+    done: u64,
     steps: u64,
 }
 
@@ -56,11 +62,13 @@ impl Trainer {
         };
         let [shared_params, m, v] = prepared.pack(lists);
         let Prepared { contexts, keys, parts, layout, own_rows } = prepared;
-        let feed =
-            Feed::new(keys, problem.epochs[0].shuffle, problem.batch_size, By::one_of(problem.threads, parts.len()));
+        let samples_per_word = problem.scored() as f64 / keys.per_sample as f64;
+        let epoch_len = keys.len().div_ceil(problem.batch_size) as u64;
+        let feed = Feed::new(keys, problem.epochs, problem.batch_size, By::one_of(problem.threads, parts.len()));
         let steps = adam.map_or(0, |state| state.steps);
         let tallied = |part| Mutex::new(TalliedPart { part, tally: Tally::default() });
-        let deferred = Deferred::new(problem.epochs[0].lr, steps);
+        let rates: Vec<f64> = problem.epochs.iter().map(|epoch| epoch.lr).collect();
+        let deferred = Deferred::new(rates[0], steps);
         let shared = Arc::new(Shared {
             level,
             contexts,
@@ -71,15 +79,29 @@ impl Trainer {
         });
         let pool = start_pool(&shared, problem.threads)?;
         let initial = if own_rows == OwnRows::None { Vec::new() } else { params };
-        let (entropy, lr) = (problem.entropy, problem.epochs[0].lr);
-        Ok(Self { shared, pool, layout, own_rows, initial, m, v, entropy, lr, steps })
+        let entropy = problem.entropy;
+        Ok(Self {
+            shared,
+            pool,
+            layout,
+            own_rows,
+            initial,
+            m,
+            v,
+            entropy,
+            samples_per_word,
+            rates,
+            epoch_len,
+            done: 0,
+            steps,
+        })
     }
 
     /// One Adam step on the next batch; `None` when every sequence has been visited.
     pub fn step(&mut self) -> Option<StepOutcome> {
-        let factors = Factors::new(self.lr, self.steps + 1);
+        let factors = Factors::new(self.rate(self.done), self.steps + 1);
         let outcome = self.run_batch(self.own_rows.are_trained().then_some(factors))?;
-        self.steps += 1;
+        (self.done, self.steps) = (self.done + 1, self.steps + 1);
         if self.own_rows == OwnRows::WhenNeeded {
             self.defer();
         }
@@ -92,15 +114,21 @@ impl Trainer {
         Some(outcome)
     }
 
+    /// The learning rate of a step of this training.
+    fn rate(&self, step: u64) -> f64 {
+        self.rates[((step / self.epoch_len) as usize).min(self.rates.len() - 1)]
+    }
+
     /// After a step: rows without gradient have it to make up for.
     fn defer(&self) {
         let mut briefing = write(&self.shared.briefing);
         briefing.deferred.add_step();
-        if briefing.deferred.is_full() {
+        let (rate, next) = (self.rate(self.done - 1), self.rate(self.done));
+        if briefing.deferred.is_full() || next != rate {
             briefing.command = Command::CatchUp;
             drop(briefing);
             self.run_parts();
-            write(&self.shared.briefing).deferred = Deferred::new(self.lr, self.steps);
+            write(&self.shared.briefing).deferred = Deferred::new(next, self.steps);
         }
     }
 
@@ -154,7 +182,7 @@ impl Trainer {
         let size = {
             let briefing = &mut *write(&self.shared.briefing);
             let batch = locked(&self.shared.feed).batch(&mut briefing.portion)?;
-            let size = batch.len() as f64;
+            let size = batch.len() as f64 * self.samples_per_word;
             briefing.command = Command::Step { batch, rows_step };
             size
         };

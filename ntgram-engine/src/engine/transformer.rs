@@ -22,8 +22,8 @@ use std::sync::Arc;
 /// What a training of a Transformer starts from: all parameters are shared.
 pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
     let layout = Arc::new(Layout::new(config, &problem.freeze));
-    let (contexts, keys) = Contexts::new(problem, n_parts, |_, _| false);
-    let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::SecondTokens);
+    let (contexts, keys) = Contexts::new(problem, n_parts, |_| false);
+    let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::LastTokens);
     let part = |range| -> Box<dyn Part> {
         Box::new(TransformerPart::new(problem, Arc::clone(&layout), config.skips, &contexts, range))
     };
@@ -90,8 +90,11 @@ impl TransformerPart {
         let shape = Shape { n, d, stride };
         let loss = BatchLoss::new(shape, contexts, range.clone(), batch.fixed, problem.compared_law());
         let pairs = batch.capacity();
-        let mut rows0 = TokenRows::new(&contexts.first[range.clone()], n, pairs);
-        let mut rows1 = TokenRows::new(&contexts.second[range], n, pairs);
+        let tokens = |of: &dyn Fn(usize) -> usize| {
+            range.clone().map(|c| of(contexts.rows[c] as usize) as u16).collect::<Vec<_>>()
+        };
+        let mut rows0 = TokenRows::new(&tokens(&|row| row % n), n, pairs);
+        let mut rows1 = TokenRows::new(&tokens(&|row| row / n), n, pairs);
         if batch.fixed {
             rows0.fill(&batch.pairs);
             rows1.fill(&batch.pairs);

@@ -202,7 +202,7 @@ vector_fn! {
     /// lane has in common is left in `scratch.scale`, to be multiplied later.
     pub(super) fn sparse_targets<'a, I>(
         scratch: &'a mut Scratch,
-        targets: &'a [u16],
+        targets: &'a [u32],
         weights: Option<&'a [f32]>,
         over_sum: &'a [f32; BLOCK],
         factor: f32,

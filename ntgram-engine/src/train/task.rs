@@ -97,7 +97,7 @@ impl<'a> Task<'a> {
     /// Why the circuit engine cannot do it; `None` if it can.
     pub fn refused_by_circuit_engine(&self) -> Option<String> {
         let samples = self.data.batch_size().min(self.data.rows());
-        engine::unsupported(self.model, self.data.context_window(), self.law.order(), 1).or_else(|| {
+        engine::unsupported(self.model, self.data.context_window(), self.law.order()).or_else(|| {
             (samples > MOST_SAMPLES)
                 .then(|| format!("a batch has {samples} sequences, and it takes up to {MOST_SAMPLES}"))
         })
@@ -137,7 +137,9 @@ impl<'a> Task<'a> {
         let problem = Problem {
             model: self.model,
             freeze: self.freeze,
+            order: self.law.order(),
             law: self.law.last_table(),
+            window: self.data.context_window(),
             entropy: entropy(self.law),
             tokens: self.data.tokens(),
             epochs: &[Epoch { shuffle: Some(shuffle_seed(options.seed)), lr: options.lr }],
