@@ -20,7 +20,7 @@ pub(super) struct Circuit {
 
 impl Circuit {
     pub(super) fn new(layout: &Layout) -> Self {
-        let &Layout { d, stride, heads, heads_padded, .. } = layout;
+        let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
         Self {
             heads_last: Buffer::new(d * d * heads_padded),
             coordinates_last: Buffer::new(d * heads * stride),
@@ -30,7 +30,7 @@ impl Circuit {
 
     /// Fills the other layouts from `heads_last`.
     fn spread(&mut self, layout: &Layout) {
-        let &Layout { d, stride, heads, heads_padded, .. } = layout;
+        let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
         let rows =
             self.heads_last.chunks_exact(d * heads_padded).zip(self.coordinates_last.chunks_exact_mut(heads * stride));
         for (e, (row, by_coordinate)) in rows.enumerate() {
@@ -129,7 +129,7 @@ fn compose<I: Isa>(
     (right, right_steps): (&[f32], Steps),
     factor: f32,
 ) {
-    let &Layout { d, heads_padded, d_head, .. } = layout;
+    let &Layout { d_module: d, heads_padded, d_head, .. } = layout;
     let left = (left, Steps { row: 1, column: d });
     let matrix = (&mut *circuit.heads_last, Steps { row: d, column: 1 });
     product::<I>(matrix, left, (right, right_steps), [d, d, d_head], heads_padded, factor, false);
@@ -144,7 +144,7 @@ fn decompose<I: Isa>(
     (right, d_right, right_steps): (&[f32], &mut [f32], Steps),
     factor: f32,
 ) {
-    let &Layout { d, heads_padded, d_head, .. } = layout;
+    let &Layout { d_module: d, heads_padded, d_head, .. } = layout;
     let by_row = Steps { row: d, column: 1 };
     let transposed = Steps { row: 1, column: d };
     // d_left[t, e] = factor Σ_c right[t, c] matrix[e, c];  d_right[t, c] = factor Σ_e left[t, e] matrix[e, c]
@@ -156,7 +156,7 @@ fn decompose<I: Isa>(
 
 /// How `W_K[t, c]` and `W_O[c, t]` lie, by `t` and `c`.
 fn right_steps(layout: &Layout) -> [Steps; 2] {
-    [Steps { row: layout.d, column: 1 }, Steps { row: 1, column: layout.d_head }]
+    [Steps { row: layout.d_module, column: 1 }, Steps { row: 1, column: layout.d_head }]
 }
 
 /// Both circuits of a group of heads, from the parameters.

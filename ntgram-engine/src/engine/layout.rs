@@ -6,13 +6,13 @@
 //! zero: its gradient is zero.
 
 use super::part::SharedLayout;
-use crate::models::{Freeze, LinearWeights, ModuleWeights, Place, TransformerConfig, TransformerWeights};
+use crate::models::{Compression, Freeze, LinearWeights, ModuleWeights, Place, TransformerConfig, TransformerWeights};
 use std::ops::Range;
 
 /// Vectors of this many floats are the unit of padding.
 pub(super) const PAD: usize = 8;
 
-/// Floats of a circuit (d, d, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's
+/// Floats of a circuit (d_h, d_h, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's
 /// second cache.
 const CIRCUIT_LEN: usize = 1 << 15;
 
@@ -23,7 +23,7 @@ const TABLES: usize = 6;
 /// Where the attention weights of a group of heads lie; `h` is one of the heads, of any module.
 #[derive(Debug, Clone)]
 pub(super) struct HeadGroup {
-    /// `W_Q[t, e]` of head `h` at `(t d + e) heads_padded + h`.
+    /// `W_Q[t, e]` of head `h` at `(t d_h + e) heads_padded + h`.
     pub(super) w_q: Range<usize>,
     /// `W_K[t, e]`, likewise.
     pub(super) w_k: Range<usize>,
@@ -53,6 +53,9 @@ pub(super) struct Layout {
     /// `d`, and `d` rounded up to whole vectors.
     pub(super) d: usize,
     pub(super) stride: usize,
+    /// Size `d_h` of the attention modules, and that rounded up.
+    pub(super) d_module: usize,
+    pub(super) stride_module: usize,
     /// Heads of a group, and the same rounded up to whole vectors. A layer's last group may have fewer heads: the weights of
     /// those that it lacks are zero.
     pub(super) heads: usize,
@@ -62,10 +65,12 @@ pub(super) struct Layout {
     pub(super) n_vocab: usize,
     /// `W_E (N, stride)`.
     pub(super) w_e: Range<usize>,
-    /// `P (T, stride)`.
+    /// `P (T, stride_module)`.
     pub(super) pos: Range<usize>,
     /// For each layer, its groups of heads.
     pub(super) layers: Vec<Vec<HeadGroup>>,
+    /// `W_C` and `W_D`, where the model has them.
+    pub(super) compression: Option<Compression<LinearSlots>>,
     /// For each layer, its MLP's maps; empty where there is none.
     pub(super) mlps: Vec<Vec<LinearSlots>>,
     /// `W_U (N, stride)`.
@@ -86,34 +91,54 @@ pub(super) fn padded(len: usize) -> usize {
 impl Layout {
     pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
         let list = config.weights();
-        let (d, n_vocab) = (config.d_model, config.n_vocab);
-        let (stride, all_heads) = (padded(d), config.n_modules * config.n_heads);
-        let n_groups = all_heads.div_ceil((CIRCUIT_LEN / (d * d) / PAD * PAD).max(PAD));
+        let (d, d_module, n_vocab) = (config.d_model, config.d_module(), config.n_vocab);
+        let (stride, stride_module, all_heads) = (padded(d), padded(d_module), config.n_modules * config.n_heads);
+        let n_groups = all_heads.div_ceil((CIRCUIT_LEN / (d_module * d_module) / PAD * PAD).max(PAD));
         let heads = all_heads.div_ceil(n_groups);
-        let (heads_padded, d_head) = (padded(heads), d / config.n_heads);
+        let (heads_padded, d_head) = (padded(heads), d_module / config.n_heads);
         let mut len = 0;
         let mut take = |size: usize| {
             len += size;
             len - size..len
         };
         let w_e = take(n_vocab * stride);
-        let pos = take(config.context_window * stride);
+        let pos = take(config.context_window * stride_module);
         let mut group = |_| {
-            let [w_q, w_k, w_v, w_o] = std::array::from_fn(|_| take(d * d_head * heads_padded));
+            let [w_q, w_k, w_v, w_o] = std::array::from_fn(|_| take(d_module * d_head * heads_padded));
             HeadGroup { w_q, w_k, w_v, w_o }
         };
         let layers = list.layers.iter().map(|_| (0..n_groups).map(&mut group).collect()).collect();
-        let mut map = |list: &LinearWeights<Place>| {
-            let n_out = list.weight.rows.len();
-            let (n_in, stride) = (list.weight.flat.len() / n_out, padded(n_out));
-            let (weight, bias) = (take(n_in * stride), take(list.bias.as_ref().map_or(0, |_| stride)));
+        let mut map = |weight: &Place, bias: Option<&Place>| {
+            let n_out = weight.rows.len();
+            let (n_in, stride) = (weight.flat.len() / n_out, padded(n_out));
+            let (weight, bias) = (take(n_in * stride), take(bias.map_or(0, |_| stride)));
             LinearSlots { n_in, n_out, stride, weight, bias }
         };
+        let compression =
+            list.compression.as_ref().map(|c| Compression { w_c: map(&c.w_c, None), w_d: map(&c.w_d, None) });
+        let mut map = |list: &LinearWeights<Place>| map(&list.weight, list.bias.as_ref());
         let mlps = list.layers.iter().map(|layer| layer.mlp.iter().map(&mut map).collect()).collect();
         let w_u = take(n_vocab * stride);
         let trained = Vec::new();
-        let mut new =
-            Self { d, stride, heads, heads_padded, d_head, n_vocab, w_e, pos, layers, mlps, w_u, len, trained, list };
+        let mut new = Self {
+            d,
+            stride,
+            d_module,
+            stride_module,
+            heads,
+            heads_padded,
+            d_head,
+            n_vocab,
+            w_e,
+            pos,
+            layers,
+            compression,
+            mlps,
+            w_u,
+            len,
+            trained,
+            list,
+        };
         new.trained = new.trained_with(freeze);
         new
     }
@@ -132,6 +157,10 @@ impl Layout {
             train(group.w_q.start..group.w_v.end, freeze.qkv);
             train(group.w_o.clone(), freeze.o);
         }
+        if let Some(Compression { w_c, w_d }) = &self.compression {
+            train(w_c.weight.clone(), freeze.qkv);
+            train(w_d.weight.clone(), freeze.o);
+        }
         for map in self.mlps.iter().flatten() {
             train(map.weight.start..map.bias.end, false);
         }
@@ -141,23 +170,30 @@ impl Layout {
 
     /// About the floats that a part needs for itself, with `rows` tokens at either position: gradient, circuits and tables.
     pub(super) fn part_len(&self, rows: usize) -> usize {
-        let row = self.d * self.heads_padded;
-        self.len + self.layers.len() * (CIRCUIT_LAYOUTS * self.d * row + TABLES * rows * row)
+        let row = self.d_module * self.heads_padded;
+        self.len + self.layers.len() * (CIRCUIT_LAYOUTS * self.d_module * row + TABLES * rows * row)
     }
 
     /// For every parameter its place in the model's list, and here.
     fn places(&self) -> impl Iterator<Item = (usize, usize)> {
-        let &Layout { d, stride, .. } = self;
-        let rows = move |list: &Place, here: &Range<usize>| {
+        let rows = |list: &Place, here: &Range<usize>, (d, stride): (usize, usize)| {
             list.flat.clone().zip(here.clone().step_by(stride).flat_map(move |row| row..row + d))
         };
+        let (stream, module) = ((self.d, self.stride), (self.d_module, self.stride_module));
         let attention = self.list.layers.iter().zip(&self.layers).flat_map(move |(list, groups)| {
             list.modules.iter().enumerate().flat_map(move |(m, module)| self.module_places(module, m, groups))
         });
         let mlps = self.list.layers.iter().zip(&self.mlps);
         let mlps = mlps.flat_map(|(list, maps)| list.mlp.iter().zip(maps).flat_map(|(list, map)| map.places(list)));
-        let embeddings = rows(&self.list.w_e, &self.w_e).chain(rows(&self.list.w_pos, &self.pos));
-        embeddings.chain(attention).chain(mlps).chain(rows(&self.list.w_u, &self.w_u))
+        let embeddings = rows(&self.list.w_e, &self.w_e, stream).chain(rows(&self.list.w_pos, &self.pos, module));
+        let compression = self
+            .list
+            .compression
+            .iter()
+            .zip(&self.compression)
+            .flat_map(|(list, here)| here.w_c.weight_places(&list.w_c).chain(here.w_d.weight_places(&list.w_d)));
+        let w_u = rows(&self.list.w_u, &self.w_u, stream);
+        embeddings.chain(attention).chain(compression).chain(mlps).chain(w_u)
     }
 
     /// [`Layout::places`] of the weights of module `m` of a layer with these groups of heads.
@@ -167,7 +203,7 @@ impl Layout {
         m: usize,
         groups: &'a [HeadGroup],
     ) -> impl Iterator<Item = (usize, usize)> + 'a {
-        let &Layout { d, heads, heads_padded, d_head, .. } = self;
+        let &Layout { d_module: d, heads, heads_padded, d_head, .. } = self;
         // Of a row of W_Q, W_K, W_V or a column of W_O: its head's group, the head's number there, its coordinate of the head.
         let head = move |row: usize| {
             let h = m * (d / d_head) + row / d_head;
@@ -194,10 +230,15 @@ impl Layout {
 impl LinearSlots {
     /// [`Layout::places`] of this map.
     fn places<'a>(&'a self, list: &'a LinearWeights<Place>) -> impl Iterator<Item = (usize, usize)> + 'a {
+        let bias = list.bias.iter().flat_map(|list| list.flat.clone().zip(self.bias.clone()));
+        self.weight_places(&list.weight).chain(bias)
+    }
+
+    /// The weight's.
+    fn weight_places<'a>(&'a self, list: &'a Place) -> impl Iterator<Item = (usize, usize)> + 'a {
         let weight =
             (0..self.n_out).flat_map(move |out| (0..self.n_in).map(move |i| self.weight.start + i * self.stride + out));
-        let bias = list.bias.iter().flat_map(|list| list.flat.clone().zip(self.bias.clone()));
-        list.weight.flat.clone().zip(weight).chain(bias)
+        list.flat.clone().zip(weight)
     }
 }
 
@@ -227,9 +268,12 @@ mod tests {
     #[test]
     fn every_parameter_has_its_own_place() {
         // The second has its heads in groups of 12, 12 and 11.
-        for (d_model, n_modules, n_heads, groups) in [(6, 5, 2, 1), (42, 5, 7, 3)] {
+        for (d_model, d_inner, n_modules, n_heads, groups) in
+            [(6, None, 5, 2, 1), (42, None, 5, 7, 3), (5, Some(6), 3, 2, 1), (5, Some(5), 1, 5, 1)]
+        {
             let config = TransformerConfig {
                 d_model,
+                d_inner,
                 n_vocab: 7,
                 n_layers: 2,
                 width: 3,

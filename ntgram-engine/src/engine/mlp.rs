@@ -1,43 +1,47 @@
-//! A layer's MLP on rows of the stream: `x + W_out GELU(… GELU(W_1 ln(x) + b_1) …)`, GELU exact.
+//! A layer's MLP on rows of the stream: `x + W_out GELU(… GELU(W_1 norm(x) + b_1) …)`, GELU exact.
 
 use super::buffer::Buffer;
 use super::functions::normal;
-use super::gemm::{Left, add_product};
 use super::layer_norm;
-use super::layout::{LinearSlots, padded};
+use super::layout::LinearSlots;
+use super::linear::{self, Rows};
 use super::simd::{Isa, Lanes, vector_fn};
+use crate::models::Norm;
 
-/// Stored activations of one MLP at one position.
+/// Stored activations of one MLP on rows of one table.
 #[derive(Debug)]
 pub(super) struct Mlp {
+    norm: Norm,
     rows: usize,
-    /// `ln(x)` (rows, stride) and its scales.
+    /// `norm(x)` (rows, stride), and the scales of a layer norm.
     h: Buffer,
     scales: Vec<[f64; 2]>,
-    /// For each map but the last: its output before and after GELU.
-    before: Vec<Buffer>,
+    /// For each map but the last: the slope of its GELU, and what GELU makes of its output.
+    slope: Vec<Buffer>,
     after: Vec<Buffer>,
     /// Gradients by the input and output of the map at hand.
     d_in: Buffer,
     d_out: Buffer,
-    /// The map's weight, not transposed, rows padded: (out, in padded).
+    /// The map's weight, not transposed.
     weight: Buffer,
 }
 
 impl Mlp {
     /// For at most `rows` rows.
-    pub(super) fn new(maps: &[LinearSlots], rows: usize, stride: usize) -> Self {
+    pub(super) fn new(maps: &[LinearSlots], rows: usize, stride: usize, norm: Norm) -> Self {
+        let rows = if maps.is_empty() { 0 } else { rows };
         let widest = maps.iter().map(|m| m.stride).max().unwrap_or(0).max(stride);
         let hidden = || maps.iter().take(maps.len().saturating_sub(1)).map(|m| Buffer::new(rows * m.stride)).collect();
         Self {
+            norm,
             rows,
             h: Buffer::new(rows * stride),
-            scales: vec![[0.0; 2]; rows],
-            before: hidden(),
+            scales: vec![[0.0; 2]; if norm == Norm::Layer { rows } else { 0 }],
+            slope: hidden(),
             after: hidden(),
             d_in: Buffer::new(rows * widest),
             d_out: Buffer::new(rows * widest),
-            weight: Buffer::new(maps.iter().map(|m| m.n_out * padded(m.n_in)).max().unwrap_or(0)),
+            weight: linear::untransposed(&maps.iter().collect::<Vec<_>>()),
         }
     }
 
@@ -52,26 +56,24 @@ impl Mlp {
         d: usize,
     ) {
         self.rows = rows;
-        layer_norm::forward(&x[..rows * stride], &mut self.h, &mut self.scales, stride, d);
+        let x = &mut x[..rows * stride];
+        match self.norm {
+            Norm::Layer => layer_norm::forward(x, &mut self.h, &mut self.scales, stride, d),
+            Norm::None => self.h[..x.len()].copy_from_slice(x),
+        }
         for (k, map) in maps.iter().enumerate() {
-            let weight = &params[map.weight.clone()];
             let (done, todo) = self.after.split_at_mut(k);
-            let (input, input_stride): (&[f32], _) = match done.last() {
-                Some(input) => (input, maps[k - 1].stride),
-                None => (&self.h, stride),
+            let input = match done.last() {
+                Some(input) => Rows { data: input, stride: maps[k - 1].stride, count: rows },
+                None => Rows { data: &self.h, stride, count: rows },
             };
-            let left = Left::rows(input, input_stride);
-            if k + 1 == maps.len() {
+            let Some(after) = todo.first_mut() else {
                 // x + W_out z
-                add_product::<I>(x, left, weight, rows, map.n_in, map.stride, false);
-                return;
-            }
-            let before = &mut self.before[k][..rows * map.stride];
-            for row in before.chunks_exact_mut(map.stride) {
-                row.copy_from_slice(&params[map.bias.clone()]);
-            }
-            add_product::<I>(before, left, weight, rows, map.n_in, map.stride, false);
-            gelu::<I>(before, &mut todo[0]);
+                return linear::forward::<I>(map, params, input, x, true);
+            };
+            let after = &mut after[..rows * map.stride];
+            linear::forward::<I>(map, params, input, after, false);
+            gelu::<I>(after, &mut self.slope[k]);
         }
     }
 
@@ -85,58 +87,44 @@ impl Mlp {
         stride: usize,
         d: usize,
     ) {
-        let rows = self.rows;
-        self.d_out[..rows * stride].copy_from_slice(&dx[..rows * stride]);
+        let count = self.rows;
+        let dx = &mut dx[..count * stride];
+        self.d_out[..dx.len()].copy_from_slice(dx);
         for (k, map) in maps.iter().enumerate().rev() {
-            let (input, input_stride): (&[f32], _) =
-                if k == 0 { (&self.h, stride) } else { (&self.after[k - 1], maps[k - 1].stride) };
-            let d_out = &self.d_out[..rows * map.stride];
-            // out = W in + b
-            let left = Left::columns(input, input_stride);
-            add_product::<I>(&mut grad[map.weight.clone()], left, d_out, map.n_in, rows, map.stride, false);
-            if !map.bias.is_empty() {
-                let bias = &mut grad[map.bias.clone()];
-                for row in d_out.chunks_exact(map.stride) {
-                    for (b, x) in bias.iter_mut().zip(row) {
-                        *b += x;
-                    }
-                }
-            }
-            let weight = &mut self.weight[..map.n_out * input_stride];
-            weight.fill(0.0);
-            for (i, row) in params[map.weight.clone()].chunks_exact(map.stride).enumerate() {
-                for (to, x) in weight.chunks_exact_mut(input_stride).zip(row) {
-                    to[i] = *x;
-                }
-            }
-            let d_in = &mut self.d_in[..rows * input_stride];
-            add_product::<I>(d_in, Left::rows(d_out, map.stride), weight, rows, map.n_out, input_stride, true);
+            let input = match k.checked_sub(1) {
+                Some(before) => Rows { data: &self.after[before], stride: maps[before].stride, count },
+                None => Rows { data: &self.h, stride, count },
+            };
+            linear::backward::<I>(map, params, grad, input, &self.d_out, &mut self.d_in, &mut self.weight);
             if k > 0 {
-                gelu_backward::<I>(d_in, &self.before[k - 1]);
+                multiply::<I>(&mut self.d_in[..count * input.stride], &self.slope[k - 1]);
             }
             std::mem::swap(&mut self.d_in, &mut self.d_out);
         }
-        layer_norm::backward(&mut dx[..rows * stride], &self.d_out[..rows * stride], &self.h, &self.scales, stride, d);
-    }
-}
-
-vector_fn! {
-    /// `z = GELU(y) = y Φ(y)`.
-    fn gelu<'a, I>(y: &'a [f32], z: &'a mut [f32]) -> () {
-        for (y, z) in y.chunks_exact(I::Half::LANES).zip(z.chunks_exact_mut(I::Half::LANES)) {
-            let y = I::Half::load(y);
-            y.mul(normal(y).0).store(z);
+        match self.norm {
+            Norm::Layer => layer_norm::backward(dx, &self.d_out[..dx.len()], &self.h, &self.scales, stride, d),
+            Norm::None => dx.iter_mut().zip(&*self.d_out).for_each(|(dx, x)| *dx += x),
         }
     }
 }
 
 vector_fn! {
-    /// From the gradient by `z = y Φ(y)` to that by `y`, in place: `dz/dy = Φ(y) + y φ(y)`.
-    fn gelu_backward<'a, I>(dz: &'a mut [f32], y: &'a [f32]) -> () {
-        for (dz, y) in dz.chunks_exact_mut(I::Half::LANES).zip(y.chunks_exact(I::Half::LANES)) {
-            let y = I::Half::load(y);
-            let (cdf, density) = normal(y);
-            I::Half::load(dz).mul(y.fma(density, cdf)).store(dz);
+    /// `z = GELU(y) = y Φ(y)` in the place of `y`, and its slope `dz/dy = Φ(y) + y φ(y)`.
+    fn gelu<'a, I>(y: &'a mut [f32], slope: &'a mut [f32]) -> () {
+        for (y, slope) in y.chunks_exact_mut(I::Half::LANES).zip(slope.chunks_exact_mut(I::Half::LANES)) {
+            let x = I::Half::load(y);
+            let (cdf, density) = normal(x);
+            x.mul(cdf).store(y);
+            x.fma(density, cdf).store(slope);
+        }
+    }
+}
+
+vector_fn! {
+    /// `x` times `factors`, in place.
+    fn multiply<'a, I>(x: &'a mut [f32], factors: &'a [f32]) -> () {
+        for (x, factor) in x.chunks_exact_mut(I::Half::LANES).zip(factors.chunks_exact(I::Half::LANES)) {
+            I::Half::load(x).mul(I::Half::load(factor)).store(x);
         }
     }
 }

@@ -55,6 +55,7 @@ mod gemm;
 mod keys;
 mod layer_norm;
 mod layout;
+mod linear;
 mod loss;
 mod low_rank;
 mod mlp;

@@ -1,58 +1,126 @@
-//! The residual stream at one position, and what a layer's circuits read of it.
+//! Rows of the residual stream, and what a layer's circuits read of them.
 
 use super::buffer::Buffer;
 use super::layer_norm;
+use super::layout::Layout;
+use super::linear::{self, Rows};
 use super::simd::{Isa, Lanes, vector_fn};
-use crate::models::Skips;
+use crate::models::{Norm, Skips, TransformerConfig};
+use std::ops::Range;
 
-/// The stream before a layer at one position, its layer norm, and what the circuits read of it; (rows, stride) each.
+/// The stream before a layer, its norm, what the layer's modules see of that, and what the circuits read; (rows, stride) each,
+/// what the modules see and read (rows, stride_module).
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) x: Buffer,
+    /// `norm(x)`; empty where there is no norm.
     h: Buffer,
     scales: Vec<[f64; 2]>,
+    /// `W_C norm(x)`; empty where nothing is compressed.
+    compressed: Buffer,
     pub(super) qk_in: Buffer,
     pub(super) ov_in: Buffer,
     /// Gradients by `qk_in` and `ov_in`.
     pub(super) d_qk_in: Buffer,
     pub(super) d_ov_in: Buffer,
+    /// Gradient by `norm(x)`, and the matrix that it needs; empty where nothing is compressed.
+    dh: Buffer,
+    weight: Buffer,
+}
+
+/// Rows of one position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) position: usize,
+    pub(super) rows: Range<usize>,
 }
 
 impl Stream {
-    pub(super) fn new(rows: usize, stride: usize) -> Self {
-        let table = || Buffer::new(rows * stride);
+    /// For at most `rows` rows.
+    pub(super) fn new(rows: usize, layout: &Layout, flags: &Flags) -> Self {
+        let table = |stride: usize| Buffer::new(rows * stride);
+        let &Layout { stride, stride_module, .. } = layout;
+        let with_norm = flags.norm == Norm::Layer;
+        let of_compression = if flags.compresses { rows } else { 0 };
         Self {
-            x: table(),
-            h: table(),
-            scales: vec![[0.0; 2]; rows],
-            qk_in: table(),
-            ov_in: table(),
-            d_qk_in: table(),
-            d_ov_in: table(),
+            x: table(stride),
+            h: Buffer::new(if with_norm { rows * stride } else { 0 }),
+            scales: vec![[0.0; 2]; if with_norm { rows } else { 0 }],
+            compressed: Buffer::new(of_compression * stride_module),
+            qk_in: table(stride_module),
+            ov_in: table(stride_module),
+            d_qk_in: table(stride_module),
+            d_ov_in: table(stride_module),
+            dh: Buffer::new(of_compression * stride),
+            weight: match &layout.compression {
+                Some(c) if flags.compresses => linear::untransposed(&[&c.w_c]),
+                _ => Buffer::new(0),
+            },
         }
     }
 
-    /// `h = ln(x)`, then `qk_in` and `ov_in` from it and the position's row `pos` of `P`.
-    pub(super) fn inputs<I: Isa>(&mut self, rows: usize, pos: &[f32], flags: &Flags, stride: usize, d: usize) {
-        let len = rows * stride;
-        layer_norm::forward(&self.x[..len], &mut self.h, &mut self.scales, stride, d);
-        mix_inputs::<I>(&mut self.qk_in[..len], &self.h, pos, [flags.emb_qk, flags.pos_qk]);
-        mix_inputs::<I>(&mut self.ov_in[..len], &self.h, pos, [flags.emb_ov, flags.pos_ov]);
+    /// `qk_in` and `ov_in` from `x` and the positions' rows of `P`. Spans lie one after another, from row 0.
+    pub(super) fn inputs<I: Isa>(&mut self, spans: &[Span], params: &[f32], layout: &Layout, flags: &Flags) {
+        let &Layout { d, stride, stride_module, .. } = layout;
+        let rows = spans.last().map_or(0, |span| span.rows.end);
+        let x = &self.x[..rows * stride];
+        if flags.norm == Norm::Layer {
+            layer_norm::forward(x, &mut self.h, &mut self.scales, stride, d);
+        }
+        let h = if flags.norm == Norm::Layer { &self.h } else { &self.x };
+        let seen = match &layout.compression {
+            Some(c) if flags.compresses => {
+                linear::forward::<I>(
+                    &c.w_c,
+                    params,
+                    Rows { data: h, stride, count: rows },
+                    &mut self.compressed,
+                    false,
+                );
+                &self.compressed
+            }
+            _ => h,
+        };
+        let pos = &params[layout.pos.clone()];
+        for Span { position, rows } in spans {
+            let pos = &pos[position * stride_module..][..stride_module];
+            let rows = rows.start * stride_module..rows.end * stride_module;
+            mix_inputs::<I>(&mut self.qk_in[rows.clone()], &seen[rows.clone()], pos, [flags.emb_qk, flags.pos_qk]);
+            mix_inputs::<I>(&mut self.ov_in[rows.clone()], &seen[rows], pos, [flags.emb_ov, flags.pos_ov]);
+        }
     }
 
-    /// From `d_qk_in`, `d_ov_in` to the gradients by `x` (added) and by `pos` (added).
+    /// From `d_qk_in`, `d_ov_in` to the gradients by `x` (added to `dx`) and by the parameters (added to `grad`).
     pub(super) fn inputs_backward<I: Isa>(
         &mut self,
-        rows: usize,
+        spans: &[Span],
+        params: &[f32],
         dx: &mut [f32],
-        d_pos: &mut [f32],
+        grad: &mut [f32],
+        layout: &Layout,
         flags: &Flags,
-        stride: usize,
-        d: usize,
     ) {
-        let len = rows * stride;
-        mix_backward::<I>(&mut self.d_qk_in[..len], &self.d_ov_in[..len], d_pos, flags);
-        layer_norm::backward(&mut dx[..len], &self.d_qk_in[..len], &self.h[..len], &self.scales, stride, d);
+        let &Layout { d, stride, stride_module, .. } = layout;
+        let count = spans.last().map_or(0, |span| span.rows.end);
+        for Span { position, rows } in spans {
+            let d_pos = &mut grad[layout.pos.clone()][position * stride_module..][..stride_module];
+            let rows = rows.start * stride_module..rows.end * stride_module;
+            mix_backward::<I>(&mut self.d_qk_in[rows.clone()], &self.d_ov_in[rows], d_pos, flags);
+        }
+        let h = if flags.norm == Norm::Layer { &self.h } else { &self.x };
+        let dh = match &layout.compression {
+            Some(c) if flags.compresses => {
+                let x = Rows { data: h, stride, count };
+                linear::backward::<I>(&c.w_c, params, grad, x, &self.d_qk_in, &mut self.dh, &mut self.weight);
+                &self.dh
+            }
+            _ => &self.d_qk_in,
+        };
+        let (dx, dh) = (&mut dx[..count * stride], &dh[..count * stride]);
+        match flags.norm {
+            Norm::Layer => layer_norm::backward(dx, dh, h, &self.scales, stride, d),
+            Norm::None => dx.iter_mut().zip(dh).for_each(|(dx, x)| *dx += x),
+        }
     }
 }
 
@@ -90,9 +158,11 @@ vector_fn! {
     }
 }
 
-/// The terms that are kept, as factors.
-#[derive(Debug)]
+/// What the forward pass does, and the terms that are kept, as factors.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Flags {
+    pub(super) norm: Norm,
+    pub(super) compresses: bool,
     pub(super) residual: bool,
     pos_qk: f32,
     emb_qk: f32,
@@ -100,15 +170,18 @@ pub(super) struct Flags {
     emb_ov: f32,
 }
 
-impl From<Skips> for Flags {
-    fn from(skips: Skips) -> Self {
+impl From<&TransformerConfig> for Flags {
+    fn from(config: &TransformerConfig) -> Self {
         let kept = |skipped: bool| if skipped { 0.0 } else { 1.0 };
+        let Skips { res_connection, pos_qk, emb_qk, pos_ov, emb_ov } = config.skips;
         Self {
-            residual: !skips.res_connection,
-            pos_qk: kept(skips.pos_qk),
-            emb_qk: kept(skips.emb_qk),
-            pos_ov: kept(skips.pos_ov),
-            emb_ov: kept(skips.emb_ov),
+            norm: config.norm,
+            compresses: config.compresses(),
+            residual: !res_connection,
+            pos_qk: kept(pos_qk),
+            emb_qk: kept(emb_qk),
+            pos_ov: kept(pos_ov),
+            emb_ov: kept(emb_ov),
         }
     }
 }

@@ -11,11 +11,11 @@ use super::loss::BatchLoss;
 use super::mlp::Mlp;
 use super::part::{OwnRows, Part, Prepared, StepInputs};
 use super::simd::{Detected, Isa, Job, dispatch};
-use super::stream::{Flags, Stream};
+use super::stream::{Flags, Span, Stream};
 use super::token_rows::TokenRows;
 use super::unembed::{Shape, Tally};
 use super::{BLOCK, Problem};
-use crate::models::{Skips, TransformerConfig};
+use crate::models::TransformerConfig;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: us
     let (contexts, keys) = Contexts::new(problem, n_parts, |_| false);
     let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::LastTokens);
     let part = |range| -> Box<dyn Part> {
-        Box::new(TransformerPart::new(problem, Arc::clone(&layout), config.skips, &contexts, range))
+        Box::new(TransformerPart::new(problem, Arc::clone(&layout), config, &contexts, range))
     };
     let parts = ranges.into_iter().map(part).collect();
     Prepared { contexts, keys, parts, layout, own_rows: OwnRows::None }
@@ -60,6 +60,11 @@ fn rows_and_pairs<'a>(
     ([rows0.tokens.len(), at1], PairRows { first, second })
 }
 
+/// All rows of either position.
+fn spans(rows0: usize, rows1: usize) -> [Span; 2] {
+    [Span { position: 0, rows: 0..rows0 }, Span { position: 1, rows: 0..rows1 }]
+}
+
 /// A range of the contexts, with all that the Transformer needs to work on it.
 #[derive(Debug)]
 struct TransformerPart {
@@ -84,7 +89,13 @@ struct TransformerPart {
 }
 
 impl TransformerPart {
-    fn new(problem: &Problem, layout: Arc<Layout>, skips: Skips, contexts: &Contexts, range: Range<usize>) -> Self {
+    fn new(
+        problem: &Problem,
+        layout: Arc<Layout>,
+        config: &TransformerConfig,
+        contexts: &Contexts,
+        range: Range<usize>,
+    ) -> Self {
         let (d, stride, n) = (layout.d, layout.stride, layout.n_vocab);
         let batch = BatchPairs::new(contexts, range.clone(), problem.batch_size);
         let shape = Shape { n, d, stride };
@@ -99,6 +110,7 @@ impl TransformerPart {
             rows0.fill(&batch.pairs);
             rows1.fill(&batch.pairs);
         }
+        let flags = Flags::from(config);
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let layers = (0..layout.layers.len())
             .map(|layer| Layer {
@@ -106,16 +118,16 @@ impl TransformerPart {
                 ov: Circuit::new(&layout),
                 tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
                 alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.heads_padded)).collect(),
-                at0: Stream::new(rows0.capacity, stride),
-                at1: Stream::new(capacity1(layer), stride),
-                mlp0: Mlp::new(&layout.mlps[layer], rows0.capacity, stride),
-                mlp1: Mlp::new(&layout.mlps[layer], pairs, stride),
+                at0: Stream::new(rows0.capacity, &layout, &flags),
+                at1: Stream::new(capacity1(layer), &layout, &flags),
+                mlp0: Mlp::new(&layout.mlps[layer], rows0.capacity, stride, flags.norm),
+                mlp1: Mlp::new(&layout.mlps[layer], pairs, stride, flags.norm),
             })
             .collect();
         let widest = pairs.max(rows1.capacity) * stride;
         let grad = Buffer::new(layout.len);
         Self {
-            flags: skips.into(),
+            flags,
             itself: (0..pairs as u32).collect(),
             stream: Buffer::new(widest),
             next: Buffer::new(widest),
@@ -151,7 +163,7 @@ impl TransformerPart {
         let layout = &*self.layout;
         let (d, stride, heads) = (layout.d, layout.stride, layout.heads);
         let n_pairs = self.rows0.of_pair.len();
-        let (w_e, pos) = (&params[layout.w_e.clone()], &params[layout.pos.clone()]);
+        let w_e = &params[layout.w_e.clone()];
         let Layer { at0, at1, .. } = &mut self.layers[0];
         for (x, tokens) in [(&mut at0.x, &self.rows0.tokens), (&mut at1.x, &self.rows1.tokens)] {
             for (row, &token) in x.chunks_exact_mut(stride).zip(tokens) {
@@ -162,8 +174,9 @@ impl TransformerPart {
             let (before, after) = self.layers.split_at_mut(l + 1);
             let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = &mut before[l];
             let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
-            at0.inputs::<I>(rows0, &pos[..stride], &self.flags, stride, d);
-            at1.inputs::<I>(rows1, &pos[stride..2 * stride], &self.flags, stride, d);
+            let [span0, span1] = spans(rows0, rows1);
+            at0.inputs::<I>(&[span0], params, layout, &self.flags);
+            at1.inputs::<I>(&[span1], params, layout, &self.flags);
             let in0 = Inputs { qk_in: &at0.qk_in, ov_in: &at0.ov_in, rows: rows0 };
             let in1 = Inputs { qk_in: &at1.qk_in, ov_in: &at1.ov_in, rows: rows1 };
             // The stream after this layer, at position 0 only where another layer follows.
@@ -273,10 +286,9 @@ impl TransformerPart {
                 attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
                 circuits::backward::<I>(qk, ov, layout, group, params, &mut self.grad);
             }
-            let (d_pos0, rest) = self.grad[layout.pos.clone()].split_at_mut(stride);
-            let d_pos1 = &mut rest[..stride];
-            at0.inputs_backward::<I>(rows0, &mut self.next0, d_pos0, &self.flags, stride, d);
-            at1.inputs_backward::<I>(rows1, &mut self.next, d_pos1, &self.flags, stride, d);
+            let [span0, span1] = spans(rows0, rows1);
+            at0.inputs_backward::<I>(&[span0], params, &mut self.next0, &mut self.grad, layout, &self.flags);
+            at1.inputs_backward::<I>(&[span1], params, &mut self.next, &mut self.grad, layout, &self.flags);
             std::mem::swap(&mut self.stream, &mut self.next);
             std::mem::swap(&mut self.d0, &mut self.next0);
         }
