@@ -39,8 +39,8 @@ const WORD: usize = u64::BITS as usize;
 /// Bits of a cursor that are a place; the other four hold a lane.
 const PLACE_BITS: u32 = 28;
 
-/// Samples that a batch may have.
-pub(crate) const MOST_SAMPLES: usize = (1 << PLACE_BITS) - 1;
+/// Scored positions that a batch may have.
+pub(crate) const MOST_POSITIONS: usize = (1 << PLACE_BITS) - 1;
 
 impl BatchPairs {
     /// For batches of `batch_size` scored positions over `contexts`; `range` is what this part works on.

@@ -12,18 +12,18 @@ use super::simd::{Isa, Lanes, vector_fn};
 pub(super) struct Circuit {
     /// `[e, c, h]`, heads padded: (d, d heads_padded). On the way back, once the tables are filled, its gradient takes its place.
     pub(super) heads_last: Buffer,
-    /// `[e, h, c]`, `c` padded: (d, heads stride).
+    /// `[e, h, c]`, `c` padded: (d, heads stride); empty where nobody asks for it.
     pub(super) coordinates_last: Buffer,
     /// `[c, h, e]`, `e` padded: (d heads, stride).
     pub(super) transposed: Buffer,
 }
 
 impl Circuit {
-    pub(super) fn new(layout: &Layout) -> Self {
+    pub(super) fn new(layout: &Layout, by_coordinate: bool) -> Self {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
         Self {
             heads_last: Buffer::new(d * d * heads_padded),
-            coordinates_last: Buffer::new(d * heads * stride),
+            coordinates_last: Buffer::new(if by_coordinate { d * heads * stride } else { 0 }),
             transposed: Buffer::new(d * heads * stride),
         }
     }
@@ -31,15 +31,20 @@ impl Circuit {
     /// Fills the other layouts from `heads_last`.
     fn spread(&mut self, layout: &Layout) {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
+        for (e, row) in self.heads_last.chunks_exact(d * heads_padded).enumerate() {
+            let columns = row.chunks_exact(heads_padded).zip(self.transposed.chunks_exact_mut(heads * stride));
+            for (column, transposed) in columns {
+                for (&x, strip) in column.iter().zip(transposed.chunks_exact_mut(stride)) {
+                    strip[e] = x;
+                }
+            }
+        }
         let rows =
             self.heads_last.chunks_exact(d * heads_padded).zip(self.coordinates_last.chunks_exact_mut(heads * stride));
-        for (e, (row, by_coordinate)) in rows.enumerate() {
-            let columns = row.chunks_exact(heads_padded).zip(self.transposed.chunks_exact_mut(heads * stride));
-            for (c, (column, transposed)) in columns.enumerate() {
-                let strips = by_coordinate.chunks_exact_mut(stride).zip(transposed.chunks_exact_mut(stride));
-                for (&x, (by_coordinate, transposed)) in column.iter().zip(strips) {
-                    by_coordinate[c] = x;
-                    transposed[e] = x;
+        for (row, by_coordinate) in rows {
+            for (c, column) in row.chunks_exact(heads_padded).enumerate() {
+                for (&x, strip) in column.iter().zip(by_coordinate.chunks_exact_mut(stride)) {
+                    strip[c] = x;
                 }
             }
         }

@@ -61,6 +61,7 @@ mod low_rank;
 mod mlp;
 mod part;
 mod pool;
+mod prefix;
 #[cfg(any(test, doc))]
 mod reference;
 mod shared;
@@ -74,7 +75,7 @@ mod transformer;
 mod unembed;
 
 use crate::models::{Freeze, ModelConfig};
-pub(crate) use batch_pairs::MOST_SAMPLES;
+pub(crate) use batch_pairs::MOST_POSITIONS;
 pub use trainer::Trainer;
 
 /// Largest vocabulary: a context and a target share 32 bits.
@@ -160,25 +161,4 @@ pub struct StepOutcome {
     pub loss: f64,
     /// Share of samples whose next token has the largest logit.
     pub accuracy: f64,
-}
-
-/// Why the engine cannot train `model` on sequences of `sequence_len` tokens from a law of order `law_order`; `None` if it can.
-/// The sizes themselves are checked.
-pub(crate) fn unsupported(model: ModelConfig, sequence_len: usize, law_order: usize) -> Option<String> {
-    let ModelConfig::Transformer(config) = model else { return None };
-    let n_vocab = model.n_vocab();
-    let window = model.context_window();
-    if config.norm == crate::models::Norm::None || config.d_inner.is_some() {
-        Some("it has a layer norm and no compression".into())
-    } else if law_order != 3 {
-        Some(format!("the law has order {law_order}, and it trains trigrams (order 3)"))
-    } else if window != 3 {
-        Some(format!("the model's context window is {window}, and it trains windows of 3"))
-    } else if sequence_len != 3 {
-        Some(format!("the sequences have {sequence_len} tokens, and it trains on 3"))
-    } else if n_vocab > MOST_TOKENS {
-        Some(format!("the vocabulary has {n_vocab} tokens, and it takes up to {MOST_TOKENS}"))
-    } else {
-        None
-    }
 }

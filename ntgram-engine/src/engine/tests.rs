@@ -3,7 +3,7 @@
 use super::reference::{Reference, reference};
 use super::simd::Detected;
 use super::*;
-use crate::models::{LowRankConfig, Skips, TransformerConfig};
+use crate::models::{LowRankConfig, Norm, Skips, TransformerConfig};
 use crate::rng::TorchRng;
 use proptest::prelude::*;
 
@@ -180,6 +180,29 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn transformer_gradients_are_exact_for_any_order_window_and_size(
+        (n_heads, sizes) in prop::sample::select(vec![
+            (1, (3, None)), (2, (4, None)), (5, (5, None)), (1, (3, Some(5))), (2, (7, Some(4))), (3, (3, Some(3))), (1, (5, Some(1))),
+        ]),
+        layer_norm: bool, n_vocab in 2usize..7, (n_layers, width, depth) in (1usize..4, 0usize..4, 0usize..3),
+        n_modules in 1usize..4, order in 1usize..5, longer in 0usize..4,
+        skips in prop::sample::select(Skips::all_meaningful()), freeze_bits in 0u8..32,
+        next_token: bool, sparse: bool, batch_size in 1usize..24, seed: u64,
+    ) {
+        let window = (order + longer).max(2);
+        let (d_model, d_inner) = sizes;
+        let norm = if layer_norm { Norm::Layer } else { Norm::None };
+        let config = TransformerConfig {
+            d_model, d_inner, norm, n_vocab, n_layers, width, depth, n_modules, n_heads, skips, context_window: window + longer % 2,
+            ..Default::default()
+        };
+        let bit = |k: u8| freeze_bits >> k & 1 == 1;
+        let freeze = Freeze { e: bit(0), pos: bit(1), qkv: bit(2), o: bit(3), u: bit(4) };
+        let loss = loss_of(next_token);
+        compare_ngrams(ModelConfig::Transformer(&config), (order, window), freeze, loss, sparse, batch_size, seed);
+    }
 
     #[test]
     fn low_rank_gradients_are_exact_for_any_order_and_window(

@@ -1,5 +1,6 @@
 //! A training: the parts of its batches, threads to work on them, and Adam's steps.
 
+use super::MOST_TOKENS;
 use super::adam::Factors;
 use super::buffer::Buffer;
 use super::deferred::Deferred;
@@ -10,9 +11,9 @@ use super::pool::Pool;
 use super::shared::{Briefing, Command, Shared, TalliedPart, Update, locked, read, write};
 use super::simd::{Detected, dispatch};
 use super::unembed::Tally;
-use super::{AdamState, Problem, StepOutcome, low_rank, transformer};
+use super::{AdamState, Problem, StepOutcome, low_rank, prefix, transformer};
 use crate::error::{Error, Result};
-use crate::models::ModelConfig;
+use crate::models::{ModelConfig, Norm, TransformerConfig};
 use std::sync::{Arc, Mutex, RwLock};
 
 /// A training under way: [`Trainer::step`] until there is no batch left, [`Trainer::params`] at any time, [`Trainer::finish`].
@@ -57,7 +58,10 @@ impl Trainer {
     ) -> Result<Self> {
         let lists = Lists { params: &params, adam };
         let prepared = match problem.model {
-            ModelConfig::Transformer(config) => transformer::prepare(problem, config, n_parts),
+            ModelConfig::Transformer(config) if is_pairs(problem, config) => {
+                transformer::prepare(problem, config, n_parts)
+            }
+            ModelConfig::Transformer(config) => prefix::prepare(problem, config, n_parts),
             ModelConfig::LowRank(config) => low_rank::prepare(problem, config, lists, n_parts),
         };
         let [shared_params, m, v] = prepared.pack(lists);
@@ -229,6 +233,12 @@ impl Trainer {
     fn zeros(&self) -> Vec<f32> {
         vec![0.0; self.initial.len()]
     }
+}
+
+/// Whether pairs of tokens are all that there is to work on: the special case that `transformer` is for.
+fn is_pairs(problem: &Problem, config: &TransformerConfig) -> bool {
+    let plain = config.norm == Norm::Layer && config.d_inner.is_none();
+    plain && problem.window == 3 && problem.order == 3 && config.n_vocab <= MOST_TOKENS
 }
 
 /// Threads that help with the parts, and with the order of the samples; none where one is enough.

@@ -114,8 +114,8 @@ impl TransformerPart {
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let layers = (0..layout.layers.len())
             .map(|layer| Layer {
-                qk: Circuit::new(&layout),
-                ov: Circuit::new(&layout),
+                qk: Circuit::new(&layout, true),
+                ov: Circuit::new(&layout, true),
                 tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
                 alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.heads_padded)).collect(),
                 at0: Stream::new(rows0.capacity, &layout, &flags),

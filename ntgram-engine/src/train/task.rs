@@ -2,7 +2,7 @@
 
 use super::options::{Engine, TrainOptions};
 use crate::data::{Data, shuffle_seed};
-use crate::engine::{self, Epoch, MOST_SAMPLES, Problem, Trainer};
+use crate::engine::{Epoch, MOST_POSITIONS, Problem, Trainer};
 use crate::error::{Error, Result};
 use crate::laws::{Law, entropy};
 use crate::models::{Freeze, ModelConfig, ParamSpec, n_values};
@@ -96,11 +96,11 @@ impl<'a> Task<'a> {
 
     /// Why the circuit engine cannot do it; `None` if it can.
     pub fn refused_by_circuit_engine(&self) -> Option<String> {
-        let samples = self.data.batch_size().min(self.data.rows());
-        engine::unsupported(self.model, self.data.context_window(), self.law.order()).or_else(|| {
-            (samples > MOST_SAMPLES)
-                .then(|| format!("a batch has {samples} sequences, and it takes up to {MOST_SAMPLES}"))
-        })
+        let ModelConfig::LowRank(_) = self.model else { return None };
+        let scored = self.data.context_window() - (self.law.order() - 1).max(1);
+        let positions = self.data.batch_size().min(self.data.rows()).saturating_mul(scored);
+        (positions > MOST_POSITIONS)
+            .then(|| format!("a batch has {positions} scored positions, and it takes up to {MOST_POSITIONS}"))
     }
 
     /// The engine asked for, or the fastest that can do it. `only_autograd`: a reason of the caller's why the circuit engine cannot.
