@@ -87,9 +87,10 @@ fn main() -> Result<()> {
 }
 
 /// Batches of the data; the trainings begin again after them.
-const BATCHES: usize = 200;
+const BATCHES: usize = 100;
 
-/// Steps a second, after a training to warm up; and microseconds on the processor a step, where the system says so.
+/// Steps a second, the median of trainings after one to warm up; and microseconds that the fastest training was on the processor a step,
+/// where the system says so.
 fn measure(case: &Case, threads: Option<usize>, seconds: f64) -> Result<(f64, f64)> {
     let Case { model, order, window, batch_size, .. } = case;
     let model = match model {
@@ -106,8 +107,9 @@ fn measure(case: &Case, threads: Option<usize>, seconds: f64) -> Result<(f64, f6
     let options = TrainOptions { threads, ..TrainOptions::default().quiet() };
     let task = Task::new(model, Freeze::default(), &law, &data, &options)?;
     let values = model.initial_values(&mut TorchRng::new(3))?;
-    let (mut steps, mut spent, mut on_cpu) = (0, 0.0, 0.0);
-    for round in 0.. {
+    let (mut rates, mut on_cpu, mut spent) = (vec![], f64::INFINITY, 0.0);
+    let mut round = 0;
+    while spent < seconds {
         let mut trainer = task.circuit_trainer(values.clone())?;
         let (started, cpu) = (Instant::now(), cpu_seconds());
         let mut made = 0;
@@ -115,15 +117,15 @@ fn measure(case: &Case, threads: Option<usize>, seconds: f64) -> Result<(f64, f6
             made += 1;
         }
         if round > 0 {
-            steps += made;
-            spent += started.elapsed().as_secs_f64();
-            on_cpu += cpu_seconds() - cpu;
+            let elapsed = started.elapsed().as_secs_f64();
+            spent += elapsed;
+            rates.push(f64::from(made) / elapsed);
+            on_cpu = on_cpu.min((cpu_seconds() - cpu) * 1e6 / f64::from(made));
         }
-        if spent >= seconds {
-            break;
-        }
+        round += 1;
     }
-    Ok((f64::from(steps) / spent, on_cpu * 1e6 / f64::from(steps)))
+    rates.sort_by(f64::total_cmp);
+    Ok((rates[rates.len() / 2], on_cpu))
 }
 
 /// Time that this thread has been on a processor.

@@ -394,6 +394,6 @@ fn fill_table<I: Isa>(table: &mut [f32], layout: &Layout, x: &[f32], matrix: &[f
 /// Adds to `dx` (rows, stride) the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
 fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize) {
     let &Layout { d, stride, heads, heads_padded, .. } = layout;
-    let left = Left { data: dt, row: d * heads_padded, outer: heads_padded, inner: heads };
+    let left = Left::Strips { data: dt, row: d * heads_padded, stride: heads_padded, len: heads };
     add_product::<I>(dx, left, transposed, rows, d * heads, stride, false);
 }

@@ -1,27 +1,27 @@
 //! Small dense matrix products on rows that are padded to whole vectors.
 
-use super::simd::{Lanes, vector_fn};
+use super::simd::{Isa, Lanes, vector_fn};
 
-/// The left factor of a product: entry `(m, k)` lies at `m * row + (k / inner) * outer + k % inner`.
-///
-/// With `inner = outer = 1` and `row` the row length it is a plain matrix; with `row = 1, outer = row length`, its transpose.
+/// The left factor of a product, and where its entries `(m, k)` lie.
 #[derive(Clone, Copy)]
-pub(super) struct Left<'a> {
-    pub(super) data: &'a [f32],
-    pub(super) row: usize,
-    pub(super) outer: usize,
-    pub(super) inner: usize,
+pub(super) enum Left<'a> {
+    /// At `m * stride + k`: a matrix.
+    Rows { data: &'a [f32], stride: usize },
+    /// At `k * stride + m`: the transpose of one.
+    Columns { data: &'a [f32], stride: usize },
+    /// At `m * row + (k / len) * stride + k % len`: rows of strips that are padded.
+    Strips { data: &'a [f32], row: usize, stride: usize, len: usize },
 }
 
 impl<'a> Left<'a> {
     /// A matrix whose rows lie `stride` apart.
     pub(super) fn rows(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row: stride, outer: 1, inner: 1 }
+        Left::Rows { data, stride }
     }
 
     /// The transpose of a matrix whose rows lie `stride` apart.
     pub(super) fn columns(data: &'a [f32], stride: usize) -> Self {
-        Self { data, row: 1, outer: stride, inner: 1 }
+        Left::Columns { data, stride }
     }
 }
 
@@ -38,42 +38,147 @@ vector_fn! {
         width: usize,
         afresh: bool,
     ) -> () {
+        let b = &b[..depth * width];
+        let c = &mut c[..rows * width];
         let mut m = 0;
         while m < rows {
-            let left = Left { data: &a.data[m * a.row..], ..a };
             let c = &mut c[m * width..];
-            let wide = I::WIDE_REGISTERS && width.is_multiple_of(I::Wide::LANES);
-            match (rows - m, wide) {
-                (1, true) => tile_rows::<I::Wide, 1>(c, left, b, depth, width, afresh),
-                (2, true) => tile_rows::<I::Wide, 2>(c, left, b, depth, width, afresh),
-                (3, true) => tile_rows::<I::Wide, 3>(c, left, b, depth, width, afresh),
-                (_, true) => tile_rows::<I::Wide, 4>(c, left, b, depth, width, afresh),
-                (1, false) => tile_rows::<I::Half, 1>(c, left, b, depth, width, afresh),
-                (2, false) => tile_rows::<I::Half, 2>(c, left, b, depth, width, afresh),
-                (3, false) => tile_rows::<I::Half, 3>(c, left, b, depth, width, afresh),
-                (_, false) => tile_rows::<I::Half, 4>(c, left, b, depth, width, afresh),
+            m += match rows - m {
+                8.. if I::WIDE_REGISTERS => some_rows::<I, 8>(c, a, b, m, depth, width, afresh),
+                4.. => some_rows::<I, 4>(c, a, b, m, depth, width, afresh),
+                2.. => some_rows::<I, 2>(c, a, b, m, depth, width, afresh),
+                _ => some_rows::<I, 1>(c, a, b, m, depth, width, afresh),
             }
-            m += 4;
         }
     }
 }
 
+/// `M` rows of the product, from row `m` of `A` on; `c` begins with them. Returns `M`.
 #[inline(always)]
-fn tile_rows<V: Lanes, const M: usize>(c: &mut [f32], a: Left, b: &[f32], depth: usize, width: usize, afresh: bool) {
+fn some_rows<I: Isa, const M: usize>(
+    c: &mut [f32],
+    a: Left,
+    b: &[f32],
+    m: usize,
+    depth: usize,
+    width: usize,
+    afresh: bool,
+) -> usize {
+    match a {
+        Left::Rows { data, stride } => {
+            let strips =
+                Strips::<M> { rows: std::array::from_fn(|i| &data[(m + i) * stride..]), stride: 0, len: depth };
+            tiles::<I, _, M>(c, strips, b, depth, width, afresh);
+        }
+        Left::Strips { data, row, stride, len } => {
+            let strips = Strips::<M> { rows: std::array::from_fn(|i| &data[(m + i) * row..]), stride, len };
+            tiles::<I, _, M>(c, strips, b, depth, width, afresh);
+        }
+        Left::Columns { data, stride } => {
+            tiles::<I, _, M>(c, Columns { data: &data[m..], stride }, b, depth, width, afresh)
+        }
+    }
+    M
+}
+
+/// The factors of `M` rows of the product.
+trait Factors<const M: usize>: Copy {
+    /// Adds `left[m, k] * b[k]` to `sums[m]` for all `k`; `b` are rows `width` apart.
+    fn accumulate<V: Lanes, const W: usize>(self, sums: &mut [[V; W]; M], b: &[f32], depth: usize, width: usize);
+}
+
+#[derive(Clone, Copy)]
+struct Strips<'a, const M: usize> {
+    rows: [&'a [f32]; M],
+    stride: usize,
+    len: usize,
+}
+
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    data: &'a [f32],
+    stride: usize,
+}
+
+/// `sums[m] += factors[m] * row`.
+#[inline(always)]
+fn add_row<V: Lanes, const M: usize, const W: usize>(sums: &mut [[V; W]; M], factors: [f32; M], row: &[f32]) {
+    let mut right = [V::zero(); W];
+    for (w, x) in right.iter_mut().enumerate() {
+        *x = V::load(&row[w * V::LANES..]);
+    }
+    for (sums, factor) in sums.iter_mut().zip(factors) {
+        let factor = V::splat(factor);
+        for (sum, &x) in sums.iter_mut().zip(&right) {
+            *sum = factor.fma(x, *sum);
+        }
+    }
+}
+
+impl<const M: usize> Factors<M> for Strips<'_, M> {
+    #[inline(always)]
+    fn accumulate<V: Lanes, const W: usize>(self, sums: &mut [[V; W]; M], b: &[f32], depth: usize, width: usize) {
+        let Self { rows, stride, len } = self;
+        for strip in 0..depth / len {
+            let strips: [&[f32]; M] = std::array::from_fn(|m| &rows[m][strip * stride..][..len]);
+            let mut at = strip * len * width;
+            for k in 0..len {
+                let row = &b[at..at + W * V::LANES];
+                at += width;
+                add_row(sums, std::array::from_fn(|m| strips[m][k]), row);
+            }
+        }
+    }
+}
+
+impl<const M: usize> Factors<M> for Columns<'_> {
+    #[inline(always)]
+    fn accumulate<V: Lanes, const W: usize>(self, sums: &mut [[V; W]; M], b: &[f32], depth: usize, width: usize) {
+        let Self { data, stride } = self;
+        let mut at = 0;
+        for k in 0..depth {
+            let row = &b[at..at + W * V::LANES];
+            at += width;
+            let factors = &data[k * stride..][..M];
+            add_row(sums, std::array::from_fn(|m| factors[m]), row);
+        }
+    }
+}
+
+/// All columns of `M` rows: two wide vectors at a time, then one, then half of one.
+#[inline(always)]
+fn tiles<I: Isa, F: Factors<M>, const M: usize>(
+    c: &mut [f32],
+    a: F,
+    b: &[f32],
+    depth: usize,
+    width: usize,
+    afresh: bool,
+) {
     let mut n = 0;
-    while n + 2 * V::LANES <= width {
-        tile::<V, M, 2>(c, a, b, depth, width, n, afresh);
-        n += 2 * V::LANES;
+    if I::WIDE_REGISTERS {
+        while n + 2 * I::Wide::LANES <= width {
+            tile::<I::Wide, F, M, 2>(c, a, b, depth, width, n, afresh);
+            n += 2 * I::Wide::LANES;
+        }
+        if n + I::Wide::LANES <= width {
+            tile::<I::Wide, F, M, 1>(c, a, b, depth, width, n, afresh);
+            n += I::Wide::LANES;
+        }
+    }
+    while n + 2 * I::Half::LANES <= width {
+        tile::<I::Half, F, M, 2>(c, a, b, depth, width, n, afresh);
+        n += 2 * I::Half::LANES;
     }
     if n < width {
-        tile::<V, M, 1>(c, a, b, depth, width, n, afresh);
+        tile::<I::Half, F, M, 1>(c, a, b, depth, width, n, afresh);
     }
 }
 
 #[inline(always)]
-fn tile<V: Lanes, const M: usize, const W: usize>(
+fn tile<V: Lanes, F: Factors<M>, const M: usize, const W: usize>(
     c: &mut [f32],
-    a: Left,
+    a: F,
     b: &[f32],
     depth: usize,
     width: usize,
@@ -81,38 +186,77 @@ fn tile<V: Lanes, const M: usize, const W: usize>(
     afresh: bool,
 ) {
     let mut sums: [[V; W]; M] = [[V::zero(); W]; M];
-    for (m, sums) in sums.iter_mut().enumerate() {
-        let row = &c[m * width + n..][..W * V::LANES];
-        for (w, sum) in sums.iter_mut().enumerate() {
-            if !afresh {
+    if !afresh {
+        for (m, sums) in sums.iter_mut().enumerate() {
+            let row = &c[m * width + n..][..W * V::LANES];
+            for (w, sum) in sums.iter_mut().enumerate() {
                 *sum = V::load(&row[w * V::LANES..]);
             }
         }
     }
-    let (mut outer, mut inner) = (0, 0);
-    for row in b.chunks_exact(width).take(depth) {
-        let at = outer + inner;
-        inner += 1;
-        if inner == a.inner {
-            inner = 0;
-            outer += a.outer;
-        }
-        let row = &row[n..][..W * V::LANES];
-        let mut right = [V::zero(); W];
-        for (w, x) in right.iter_mut().enumerate() {
-            *x = V::load(&row[w * V::LANES..]);
-        }
-        for (m, sums) in sums.iter_mut().enumerate() {
-            let factor = V::splat(a.data[m * a.row + at]);
-            for (sum, &x) in sums.iter_mut().zip(&right) {
-                *sum = factor.fma(x, *sum);
-            }
-        }
+    if depth > 0 {
+        a.accumulate(&mut sums, &b[n..], depth, width);
     }
     for (m, sums) in sums.iter().enumerate() {
         let row = &mut c[m * width + n..][..W * V::LANES];
         for (w, sum) in sums.iter().enumerate() {
             sum.store(&mut row[w * V::LANES..]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::{Detected, Job, dispatch};
+    use super::*;
+
+    struct Product<'a>(&'a mut [f32], Left<'a>, &'a [f32], [usize; 3], bool);
+
+    impl Job for Product<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            let [rows, depth, width] = self.3;
+            add_product::<I>(self.0, self.1, self.2, rows, depth, width, self.4);
+        }
+    }
+
+    #[test]
+    fn products_of_all_shapes_are_those_by_hand() {
+        // Small whole numbers: every sum is exact.
+        let number = |i: usize| (i * 7919 % 23) as f32 - 11.0;
+        for rows in [0, 1, 2, 3, 5, 8, 13, 17] {
+            for (depth, width) in [(0, 8), (1, 8), (6, 24), (12, 40), (18, 56)] {
+                let (stride, padded) = (depth + 3, 5);
+                let a: Vec<f32> = (0..(rows + 20) * (stride + 40) * 2).map(number).collect();
+                let b: Vec<f32> = (0..depth * width).map(|i| number(i + 5)).collect();
+                let lefts: [(Left, &dyn Fn(usize, usize) -> usize); 3] = [
+                    (Left::rows(&a, stride), &|m, k| m * stride + k),
+                    (Left::columns(&a, rows + 1), &|m, k| k * (rows + 1) + m),
+                    (Left::Strips { data: &a, row: depth / 3 * padded, stride: padded, len: 3 }, &|m, k| {
+                        m * (depth / 3 * padded) + k / 3 * padded + k % 3
+                    }),
+                ];
+                for (kind, (left, at)) in lefts.into_iter().enumerate() {
+                    if kind == 2 && !depth.is_multiple_of(3) {
+                        continue;
+                    }
+                    for (level, afresh) in Detected::all().into_iter().flat_map(|level| [(level, true), (level, false)])
+                    {
+                        let mut c = vec![2.0; rows * width];
+                        dispatch(level, Product(&mut c, left, &b, [rows, depth, width], afresh));
+                        for (i, &got) in c.iter().enumerate() {
+                            let (m, n) = (i / width, i % width);
+                            let sum: f32 = (0..depth).map(|k| a[at(m, k)] * b[k * width + n]).sum();
+                            assert_eq!(
+                                got,
+                                if afresh { sum } else { sum + 2.0 },
+                                "{level:?} {rows} {depth} {width} {kind}"
+                            );
+                        }
+                    }
+                }
+            }
         }
     }
 }

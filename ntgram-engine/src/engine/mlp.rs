@@ -111,12 +111,20 @@ impl Mlp {
 vector_fn! {
     /// `z = GELU(y) = y Φ(y)` in the place of `y`, and its slope `dz/dy = Φ(y) + y φ(y)`.
     fn gelu<'a, I>(y: &'a mut [f32], slope: &'a mut [f32]) -> () {
-        for (y, slope) in y.chunks_exact_mut(I::Half::LANES).zip(slope.chunks_exact_mut(I::Half::LANES)) {
-            let x = I::Half::load(y);
-            let (cdf, density) = normal(x);
-            x.mul(cdf).store(y);
-            x.fma(density, cdf).store(slope);
-        }
+        let len = y.len() / I::Wide::LANES * I::Wide::LANES;
+        let ((wide, half), (wide_slope, half_slope)) = (y.split_at_mut(len), slope.split_at_mut(len));
+        gelu_vectors::<I::Wide>(wide, wide_slope);
+        gelu_vectors::<I::Half>(half, half_slope);
+    }
+}
+
+#[inline(always)]
+fn gelu_vectors<V: Lanes>(y: &mut [f32], slope: &mut [f32]) {
+    for (y, slope) in y.chunks_exact_mut(V::LANES).zip(slope.chunks_exact_mut(V::LANES)) {
+        let x = V::load(y);
+        let (cdf, density) = normal(x);
+        x.mul(cdf).store(y);
+        x.fma(density, cdf).store(slope);
     }
 }
 

@@ -153,7 +153,7 @@ impl Heads {
         let Group { qk, ov, d_qk, d_ov, .. } = &mut self.groups[k];
         let TableGradients { du, d_o, d_key, .. } = gradients;
         let asked = rows - asking;
-        let by_input = |data| Left { data, row: width, outer: heads_padded, inner: heads };
+        let by_input = |data| Left::Strips { data, row: width, stride: heads_padded, len: heads };
         // u = QKᵀ qk_in
         let (of_asking, d_of_asking) = (&stream.qk_in[asking * stride..], &mut stream.d_qk_in[asking * stride..]);
         add_product::<I>(d_qk, Left::columns(of_asking, stride), du, d, asked, width, false);
