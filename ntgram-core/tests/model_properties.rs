@@ -25,6 +25,7 @@ fn transformer(skips: Skips, seed: u64) -> Transformer {
         n_heads: 2,
         context_window: 5,
         skips,
+        ..Default::default()
     };
     Transformer::new(&config, &law(7, seed), &mut TorchRng::new(seed)).unwrap()
 }
