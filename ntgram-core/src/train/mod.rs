@@ -2,6 +2,8 @@
 //! ([`ntgram_engine::train`]) and re-exported here; this module adds the models, and autograd.
 
 mod autograd;
+#[cfg(test)]
+mod epochs_tests;
 mod loss;
 #[cfg(test)]
 mod tests;
