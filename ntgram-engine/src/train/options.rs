@@ -12,10 +12,10 @@ use crate::rng::TorchRng;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Engine {
-    /// tch's autograd, in `ntgram-core`: any model, any device.
+    /// tch's autograd, in `ntgram-core`: any model, on any device.
     Autograd,
-    /// Hand-derived gradients in circuit space ([`engine`](crate::engine)): trigrams with a window of 3 on the CPU, many times faster; the
-    /// same numbers up to rounding.
+    /// Hand-derived gradients in circuit space ([`engine`](crate::engine)), on the CPU, many times faster; the same numbers up to rounding.
+    /// [`Task::refused_by_circuit_engine`](super::Task::refused_by_circuit_engine) says of what it does not train which condition failed.
     Circuit,
 }
 
