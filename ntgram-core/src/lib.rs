@@ -33,6 +33,7 @@
 //! | `d_model`, `n_vocab`, `n_layers`, `context_window` | `d_model`, `d_vocab`, `n_layers`, `n_ctx` | `d`, `N`, `nb_layers`, `context_window` |
 //! | `w_e`, `w_pos`, `w_u (N, d)` | `W_E`, `W_pos`, `W_U` (`(d, N)`) | `word_emb`, `pos_emb`, `unemb` |
 //! | `w_q`, `w_k`, `w_v`, `w_o` of [`weights`](models::Transformer::weights) | `W_Q`, `W_K`, `W_V`, `W_O` | `in_proj_weight`, `out_proj.weight` |
+//! | `w_c`, `w_d`; `d_inner` | – ; `d_head` times `n_heads` | `linear_compress`, `linear_decompress`; `d_head` (in the paper's code) |
 //! | [`Activations`](models::Activations) | activation cache | `computations` (`out_computation=True`) |
 //! | `res_0`, `res_after_attn`, `res_after_mlp` | `hook_resid_pre`, `hook_resid_mid`, `hook_resid_post` | the same |
 //! | `attention_pattern` | `hook_pattern` | – |
@@ -41,6 +42,7 @@
 //! | [`qk_circuit`](interp::qk_circuit), [`ov_circuit`](interp::ov_circuit) | `QK`, `OV` (`FactoredMatrix`) | – |
 //! | [`divergence`](models::divergence) | – | `compute_div` |
 //! | [`Loss::FullDivergence`](train::Loss) | – | `next_token=False` |
+//! | [`TrainOptions::epochs`](train::TrainOptions::epochs), [`Schedule`](train::Schedule) | – | `epochs`, `lr` and `lr_low` (in the paper's code) |
 
 pub(crate) mod cell;
 pub mod figures;

@@ -14,7 +14,9 @@ pub use crate::laws::{
     AlmostRankOptions, DirectionsOptions, Law, Sequences, almost_rank_d, entropy, first_position_law, gen_d_law,
     generate_each, last_position_law, power_unif_law,
 };
-pub use crate::models::{Activations, Freeze, LowRank, Model, Skips, Transformer, TransformerConfig};
+pub use crate::models::{
+    Activations, Freeze, LowRank, LowRankConfig, Model, ModelConfig, Norm, Skips, Transformer, TransformerConfig,
+};
 pub use crate::notebook::{Page, Show, show};
 pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, display_heatmaps};
 pub use crate::rng::TorchRng;
@@ -22,6 +24,7 @@ pub use crate::statistics::{least, mean, most};
 pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
 pub use crate::train::{
-    Engine, History, Loss, Snapshot, Snapshots, TrainOptions, Training, train, train_all, train_lot,
+    Engine, History, Loss, Schedule, Snapshot, Snapshots, TrainOptions, Training, stream_words, train, train_all,
+    train_lot,
 };
 pub use tch::{Device, Kind, Tensor};

@@ -13,15 +13,18 @@ fn trains_until_it_is_stopped() {
     let mut rng = TorchRng::new(1);
     let pi = last_position_law(&[7, 7], 7, 0.0, 0.95, &mut rng).unwrap();
     let data = generate_data(16, 300_000, &pi, 3, &mut rng).unwrap();
+    let epoch = generate_data(16, 3000, &pi, 3, &mut rng).unwrap(); // a hundred of them are as many batches
     let mut models: Vec<_> = (2..7).map(|d| LowRank::new(d, 7, 3, &pi, &mut rng).unwrap()).collect();
-    let options = TrainOptions { progress: false, ..Default::default() };
+    let options = TrainOptions::default().quiet();
     assert!(!interrupted()); // the process listens from here on
     println!("\nready"); // the harness has written the test's name without an end of line
     let history =
-        train(&mut models[0], &data, &TrainOptions { engine: Some(Engine::Autograd), ..options.clone() }).unwrap();
+        train(&mut models[0], &epoch, &TrainOptions { engine: Some(Engine::Autograd), epochs: 100, ..options.clone() })
+            .unwrap();
     assert!(history.stopped && interrupted());
     assert!((1..300_000).contains(&history.loss.len()));
     assert_eq!(history.adam.steps, history.loss.len() as u64);
+    assert_eq!(history.lr_by_epoch.len(), history.loss.len().div_ceil(3000));
 
     // the button stays pressed: one step for all that come after
     let before = models[1].w_u();

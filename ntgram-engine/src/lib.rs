@@ -28,9 +28,11 @@
 //! | `d` | embedding dimension | `d_model` |
 //! | `L` | layers | `n_layers` |
 //! | `H` | attention modules side by side in a layer (the original's `para`) | `n_modules` |
-//! | `m`, `e = d/m` | heads inside a module, and their size | `n_heads` |
+//! | `d_h` | size of a module: `d`, unless the stream is compressed for the modules | `d_inner`, `d_module()` |
+//! | `m`, `e = d_h/m` | heads inside a module, and their size | `n_heads` |
 //! | `n` | order of the n-gram law | `order` |
 //! | `π_i` | the law's table for token `i`, `(N,)*(i+1)` | `Law::table` |
+//! | `E` | epochs: passes over the data | `epochs` |
 //!
 //! Losses, entropies and divergences are in nats.
 //!

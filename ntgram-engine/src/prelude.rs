@@ -3,6 +3,8 @@
 pub use crate::data::{Data, generate_data, sample_data};
 pub use crate::error::{Error, Result};
 pub use crate::laws::{Law, Sequences, entropy, generate_each, power_unif_law};
-pub use crate::models::{Freeze, LowRankConfig, ModelConfig, Skips, TransformerConfig};
+pub use crate::models::{Freeze, LowRankConfig, ModelConfig, Norm, Skips, TransformerConfig};
 pub use crate::rng::TorchRng;
-pub use crate::train::{Adam, Engine, History, Loss, Snapshot, Snapshots, Task, TrainOptions, train_values};
+pub use crate::train::{
+    Adam, Engine, History, Loss, Schedule, Snapshot, Snapshots, Task, TrainOptions, stream_words, train_values,
+};

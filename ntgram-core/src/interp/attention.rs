@@ -9,8 +9,8 @@ use crate::models::{Model, Transformer};
 /// first token `b`.
 ///
 /// It is an approximation, kept because the notebook's figures show it: raw embeddings instead of normalised ones, and weights
-/// multiplied from the right as stored. With `u_p[t] = W_E[t]·s_embQK + P[p]·s_posQK`:
-/// `s(a,b) = (u_1[a] W_Q)·(u_0[b] W_K)/√d`, `s'(a) = (u_1[a] W_Q)·(u_1[a] W_K)/√d`, entry `σ(s − s')`.
+/// multiplied from the right as stored. With `u_p[t] = W_C W_E[t]·s_embQK + P[p]·s_posQK` (without `W_C` where the model uses none):
+/// `s(a,b) = (u_1[a] W_Q)·(u_0[b] W_K)/√d_h`, `s'(a) = (u_1[a] W_Q)·(u_1[a] W_K)/√d_h`, entry `σ(s − s')`.
 /// [`exact_attention_map`] is what the trained model computes.
 ///
 /// # Errors
@@ -20,8 +20,12 @@ pub fn attention_map(model: &Transformer, layer: usize, module: usize) -> Result
     let [w_q, w_k, _] = model.w_qkv(layer, module)?;
     let skips = model.config().skips;
     let (emb, pos) = (f64::from(!skips.emb_qk), f64::from(!skips.pos_qk));
-    let u = |position: i64| model.w_e().detach() * emb + model.w_pos().detach().get(position) * pos; // (N, d)
-    let scale = (model.config().d_model as f64).sqrt();
+    let read = match model.used_compression() {
+        Some(through) => model.w_e().matmul(&through.w_c.transpose(0, 1)),
+        None => model.w_e(),
+    }; // (N, d_h)
+    let u = |position: i64| &read * emb + model.w_pos().get(position) * pos; // (N, d_h)
+    let scale = (model.config().d_module() as f64).sqrt();
     let q_1 = u(1).matmul(&w_q);
     let s = q_1.matmul(&u(0).matmul(&w_k).transpose(0, 1)) / scale; // (N, N)
     let s_self = (&q_1 * u(1).matmul(&w_k)).sum_dim_intlist(-1, true, Kind::Float) / scale; // (N, 1)

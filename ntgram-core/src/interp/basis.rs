@@ -24,7 +24,8 @@ impl NamedTensors for UnembeddingBasis {
 }
 
 /// Every stored activation but the logits, multiplied by the pseudo-inverse of the unembedding: `c · (W_U (W_Uᵀ W_U)⁻¹)ᵀ`,
-/// `(…, d) → (…, N)`: the shortest combination of unembedding vectors that gives `c`.
+/// `(…, d) → (…, N)`: the shortest combination of unembedding vectors that gives `c`. Behind `W_C` positions are no vectors of the stream:
+/// `pos` is left out where the model compresses.
 ///
 /// # Errors
 /// Tokens the model refuses, or an unembedding whose columns depend on each other.
@@ -38,7 +39,7 @@ pub fn new_computation_basis(model: &Transformer, examples: &Tensor) -> Result<U
     let basis = w_u.matmul(&inverse).transpose(0, 1).to_kind(Kind::Float); // (d, N)
     let mut entries = Vec::new();
     for name in activations.names() {
-        if name != "logits" {
+        if name != "logits" && !(name == "pos" && model.config().compresses()) {
             let seen = activations.get(&name)?.matmul(&basis);
             entries.push((name, seen));
         }

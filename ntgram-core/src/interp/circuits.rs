@@ -1,22 +1,33 @@
-//! The QK and OV circuits of a head as matrices (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits").
+//! The QK and OV circuits of a head as matrices (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"), from the residual
+//! stream to the residual stream: through `W_C` and `W_D` where the model uses them. Positions come in behind `W_C`: their part of a score is
+//! `P W_Qᵀ W_K Pᵀ` and the like, of [`w_qkv`](crate::models::Transformer::w_qkv).
 
 use tch::Tensor;
 
 use crate::error::{Result, check_index};
-use crate::models::ops::layer_norm;
+use crate::models::ops::normed;
 use crate::models::{Model, Transformer};
 
-/// One head's rows of `W_Q`, `W_K`, `W_V (e, d)` and columns of `W_O (d, e)`.
+/// One head's rows of `W_Q`, `W_K`, `W_V`, each times `W_C`, `(e, d)`, and `W_D` times its columns of `W_O`, `(d, e)`.
 fn head_weights(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<([Tensor; 3], Tensor)> {
     let heads = model.config().n_heads;
     check_index("head", head, heads)?;
-    let e = (model.config().d_model / heads) as i64;
+    let e = (model.config().d_module() / heads) as i64;
     let at = head as i64 * e;
-    let qkv = model.w_qkv(layer, module)?.map(|w| w.detach().narrow(0, at, e));
-    Ok((qkv, model.w_o(layer, module)?.detach().narrow(1, at, e)))
+    let qkv = model.w_qkv(layer, module)?.map(|w| w.narrow(0, at, e)); // (e, d_h) each
+    let w_o = model.w_o(layer, module)?.narrow(1, at, e); // (d_h, e)
+    Ok(match model.used_compression() {
+        Some(through) => (qkv.map(|w| w.matmul(&through.w_c)), through.w_d.matmul(&w_o)),
+        None => (qkv, w_o),
+    })
 }
 
-/// The QK circuit of a head, `W_Qᵀ W_K / √e`, `(d, d)`: the score of a query `x` on a key `y` is `xᵀ · circuit · y`.
+/// What the first layer reads of each token's embedding, before `W_C`: `norm(W_E)`, `(N, d)`.
+fn tokens_read(model: &Transformer) -> Tensor {
+    normed(&model.w_e(), model.config().norm)
+}
+
+/// The QK circuit of a head, `W_Cᵀ W_Qᵀ W_K W_C / √e`, `(d, d)`: the score of a query `x` on a key `y` is `xᵀ · circuit · y`.
 ///
 /// # Errors
 /// No such layer, module or head.
@@ -25,7 +36,7 @@ pub fn qk_circuit(model: &Transformer, layer: usize, module: usize, head: usize)
     Ok(w_q.transpose(0, 1).matmul(&w_k) / (w_q.size()[0] as f64).sqrt())
 }
 
-/// The OV circuit of a head, `W_O W_V`, `(d, d)`: what attending to `y` adds to the stream is `circuit · y`.
+/// The OV circuit of a head, `W_D W_O W_V W_C`, `(d, d)`: what attending to `y` adds to the stream is `circuit · y`.
 ///
 /// # Errors
 /// No such layer, module or head.
@@ -35,26 +46,26 @@ pub fn ov_circuit(model: &Transformer, layer: usize, module: usize, head: usize)
 }
 
 /// The QK circuit between tokens of the first layer, `(N, N)`: entry `[a, b]` is the score of query token `a` on key token `b`,
-/// embeddings only: `ln(W_E) · qk_circuit · ln(W_E)ᵀ`.
+/// embeddings only: `norm(W_E) · qk_circuit · norm(W_E)ᵀ`, the norm being that of the model.
 ///
 /// # Errors
 /// No such module or head.
 pub fn full_qk_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
-    let h = layer_norm(&model.w_e().detach());
+    let h = tokens_read(model);
     Ok(h.matmul(&qk_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
 /// The OV circuit from tokens to logits of the first layer, `(N, N)`: entry `[k, t]` is what attending to token `t` adds to the
-/// logit of token `k`: `W_U · ov_circuit · ln(W_E)ᵀ`.
+/// logit of token `k`: `W_U · ov_circuit · norm(W_E)ᵀ`, the norm being that of the model.
 ///
 /// # Errors
 /// No such module or head.
 pub fn full_ov_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
-    let h = layer_norm(&model.w_e().detach());
-    Ok(model.w_u().detach().matmul(&ov_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
+    let h = tokens_read(model);
+    Ok(model.w_u().matmul(&ov_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
-/// All output projections stacked along rows, `(L·H·d, d)`, for their SVD. The original's `gather_W_O`.
+/// All output projections as they are stored, along rows, `(L·H·d_h, d_h)`, for their SVD. The original's `gather_W_O`.
 pub fn gather_w_o(model: &Transformer) -> Tensor {
     let all = model.params().iter().filter(|(name, _)| name.ends_with("out_proj.weight"));
     Tensor::cat(&all.map(|(_, w_o)| w_o.detach()).collect::<Vec<_>>(), 0)

@@ -11,11 +11,11 @@ use crate::tensors::NamedTensors;
 pub struct Activations {
     /// Residual stream before the first layer, `W_E[x]`, `(B, S, d)`. The original's key: `res_0`.
     pub res_0: Tensor,
-    /// Positional embedding of the positions in use, `(S, d)`. The original's key: `pos`.
+    /// Positional embedding of the positions in use, `(S, d_h)`. The original's key: `pos`.
     pub pos: Tensor,
     /// One entry a layer.
     pub layers: Vec<LayerActivations>,
-    /// `(B, S, N)`, less their overall mean. The original's key: `logits`.
+    /// `(B, S, N)`, less their overall mean where the model centres them. The original's key: `logits`.
     pub logits: Tensor,
 }
 
@@ -24,7 +24,7 @@ pub struct Activations {
 pub struct LayerActivations {
     /// Attention pattern of each module and head, `(H, m, B, S, S)`; rows are queries.
     pub attention_pattern: Tensor,
-    /// Output of each module after its `W_O`, `(H, B, S, d)`. The original's keys: `para_{j}_layer_{i}`.
+    /// What each module adds to the stream, `(H, B, S, d)`: its output after `W_O`, and after `W_D` where there is one. The original's keys: `para_{j}_layer_{i}`.
     pub attn_out: Tensor,
     /// Residual stream after the attention, `(B, S, d)`. The original's key: `res_after_attn_layer_{i}`.
     pub res_after_attn: Tensor,

@@ -16,7 +16,7 @@ use super::{Law, check_tokens, file};
 use crate::error::Result;
 use crate::rng::TorchRng;
 
-/// `logits = W_E[context] W_Uᵀ`, less their mean; and the law the model is trained on. The original's `Low_rank`.
+/// `logits = W_E[context] W_Uᵀ`, less their mean (unless [`center_logits`](LowRankConfig::center_logits) is false); and the law the model is trained on. The original's `Low_rank`.
 #[derive(Debug, Clone)]
 pub struct LowRank {
     config: LowRankConfig,
@@ -31,8 +31,27 @@ impl LowRank {
     /// A size of 0, another vocabulary than the law's, a window shorter than the law.
     pub fn new(d_model: usize, n_vocab: usize, context_window: usize, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
         let config = LowRankConfig { d_model, n_vocab, context_window, order: pi.order(), ..Default::default() };
-        let state = State::init(ModelConfig::LowRank(&config), pi, rng)?;
-        Ok(Self { config, state })
+        Self::from_config(&config, pi, rng)
+    }
+
+    /// [`new`](Self::new) with all that can be chosen.
+    ///
+    /// ```
+    /// use ntgram_core::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// let pi = power_unif_law(&[1.0, 1.0, 1.0], &[7, 7, 1], 7, &mut TorchRng::new(1))?;
+    /// let config = LowRankConfig { d_model: 3, n_vocab: 7, center_logits: false, ..Default::default() };
+    /// let model = LowRank::from_config(&config, &pi, &mut TorchRng::new(2))?;
+    /// let logits = model.forward(&Tensor::from_slice(&[5i64, 2]).view([1, 2]))?.select(1, 1); // (1, N)
+    /// assert_eq!(logits, model.w_e().narrow(0, 5 + 7 * 2, 1).matmul(&model.w_u().transpose(0, 1)));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); another order than the law's.
+    pub fn from_config(config: &LowRankConfig, pi: &Law, rng: &mut TorchRng) -> Result<Self> {
+        let state = State::init(ModelConfig::LowRank(config), pi, rng)?;
+        Ok(Self { config: config.clone(), state })
     }
 
     /// Sizes.
@@ -138,7 +157,7 @@ impl Model for LowRank {
     fn logits_of(&self, params: &[Tensor], tokens: &Tensor) -> Tensor {
         let LowRankWeights { w_e, w_u } = self.config.weights().map(|place| at(place, params));
         let rows = Tensor::embedding(&w_e, &context_index(&self.config, tokens), -1, false, false); // (B, S, d)
-        unembed(&rows, &w_u)
+        unembed(&rows, &w_u, self.config.center_logits)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two models of the notebook as plain data: named parameters, forward pass, files. Their sizes and the list of their parameters are
+//! The two models of the notebook and of the paper that grew out of it, as plain data: named parameters, forward pass, files. Their sizes and the list of their parameters are
 //! `ntgram-engine`'s ([`ntgram_engine::models`]) and re-exported here. Nothing here trains.
 
 mod activations;

@@ -1,9 +1,18 @@
 //! The building blocks of the forward pass as pure functions on tensors; all can be differentiated by autograd.
 //!
-//! Letters: `B` batch, `S` positions, `N` vocabulary, `d` embedding, `H` modules side by side, `m` heads inside a
-//! module, `e = d/m` head size.
+//! Letters: `B` batch, `S` positions, `N` vocabulary, `d` embedding, `d_h` size of an attention module, `H` modules side by side, `m` heads
+//! inside a module, `e = d_h/m` head size.
 
+use ntgram_engine::models::Norm;
 use tch::{Kind, Tensor};
+
+/// What a layer reads of the stream `x (…, d)`: its layer norm, or `x` itself.
+pub fn normed(x: &Tensor, norm: Norm) -> Tensor {
+    match norm {
+        Norm::Layer => layer_norm(x),
+        Norm::None => x.shallow_clone(),
+    }
+}
 
 /// Layer norm without affine part over the last axis: `(x - mean) / (std + 1e-10)`, population standard deviation.
 pub fn layer_norm(x: &Tensor) -> Tensor {
@@ -27,28 +36,31 @@ pub fn attention_pattern(q: &Tensor, k: &Tensor) -> Tensor {
     scores.masked_fill(&causal_mask(positions, q), f64::NEG_INFINITY).softmax(-1, None)
 }
 
-/// Projects `x (B, S, d)` by `weights (H, d, d)` (each `(out, in)`) and splits the result into heads: `(H, m, B, S, e)`.
+/// Projects `x (B, S, d_h)` by `weights (H, d_h, d_h)` (each `(out, in)`) and splits the result into heads: `(H, m, B, S, e)`.
 pub fn project_to_heads(x: &Tensor, weights: &Tensor, n_heads: i64) -> Tensor {
-    let (batch, positions, d) = (x.size()[0], x.size()[1], x.size()[2]);
+    let (batch, positions, size) = (x.size()[0], x.size()[1], x.size()[2]);
     let modules = weights.size()[0];
-    // (B·S, d) · (d, H·d) in one product for all modules
-    let all = x.reshape([batch * positions, d]).matmul(&weights.reshape([modules * d, d]).transpose(0, 1));
-    all.view([batch, positions, modules, n_heads, d / n_heads]).permute([2, 3, 0, 1, 4])
+    // (B·S, d_h) · (d_h, H·d_h) in one product for all modules
+    let all = x.reshape([batch * positions, size]).matmul(&weights.reshape([modules * size, size]).transpose(0, 1));
+    all.view([batch, positions, modules, n_heads, size / n_heads]).permute([2, 3, 0, 1, 4])
 }
 
-/// Joins heads `z (H, m, B, S, e)` and applies each module's output projection `w_o (H, d, d)`: `(H, B, S, d)`.
-pub fn project_from_heads(z: &Tensor, w_o: &Tensor) -> Tensor {
+/// Joins heads `z (H, m, B, S, e)` and applies each module's map into the stream, `w_out (H, d, d_h)`: `(H, B, S, d)`.
+pub fn project_from_heads(z: &Tensor, w_out: &Tensor) -> Tensor {
     let (modules, heads, batch, positions, e) = (z.size()[0], z.size()[1], z.size()[2], z.size()[3], z.size()[4]);
-    let d = heads * e;
-    let joined = z.permute([0, 2, 3, 1, 4]).reshape([modules, batch * positions, d]);
-    joined.bmm(&w_o.transpose(1, 2)).view([modules, batch, positions, d])
+    let joined = z.permute([0, 2, 3, 1, 4]).reshape([modules, batch * positions, heads * e]);
+    joined.bmm(&w_out.transpose(1, 2)).view([modules, batch, positions, w_out.size()[1]])
 }
 
-/// Logits `res W_Uᵀ (…, N)` less one scalar, their mean over everything (the softmax does not see it).
-pub fn unembed(res: &Tensor, w_u: &Tensor) -> Tensor {
+/// Logits `res W_Uᵀ (…, N)`; `centred`: less one scalar, their mean over everything (the softmax does not see it).
+pub fn unembed(res: &Tensor, w_u: &Tensor, centred: bool) -> Tensor {
     let logits = res.matmul(&w_u.transpose(0, 1));
-    let mean = logits.mean(None);
-    logits - mean
+    if centred {
+        let mean = logits.mean(None);
+        logits - mean
+    } else {
+        logits
+    }
 }
 
 #[cfg(test)]

@@ -1,27 +1,36 @@
-//! The attention-only Transformer of the notebook, with optional MLPs.
+//! The attention-only Transformer of the notebook and of the paper that grew out of it, with optional MLPs: one model, whose configuration
+//! says which.
 //!
-//! With `ln` the layer norm without affine part, `P` the positional embedding and `s_*` 1 for kept and 0 for skipped terms:
+//! With `P` the positional embedding and `s_*` 1 for kept and 0 for skipped terms:
 //!
 //! ```text
 //! res = W_E[x]                                        (B, S, d): the position is not added here …
 //! for each layer:
-//!     h   = ln(res)
-//!     qk  = h·s_embQK + P[:S]·s_posQK                 … but at every layer, on the normalised stream
-//!     ov  = h·s_embOV + P[:S]·s_posOV
-//!     attn_j = W_O,j softmax(mask(Q_j K_jᵀ/√(d/m))) V_j     for each of H modules side by side, m heads in each
+//!     c   = W_C norm(res)                             (B, S, d_h)
+//!     qk  = c·s_embQK + P[:S]·s_posQK                 … but at every layer, on what the modules read
+//!     ov  = c·s_embOV + P[:S]·s_posOV
+//!     attn_j = W_D W_O,j softmax(mask(Q_j K_jᵀ/√(d_h/m))) V_j     for each of H modules side by side, m heads in each
 //!     res = Σ_j attn_j + res·s_res
-//!     res = res + mlp(ln(res))                        (nothing where there is no MLP)
+//!     res = res + mlp(norm(res))                      (nothing where there is no MLP)
 //! logits = res W_Uᵀ − their mean over the whole batch (B, S, N)
 //! ```
+//!
+//! | | notebook | paper (Dana, Pydi, Chevaleyre 2025) |
+//! |---|---|---|
+//! | `norm` ([`Norm`]) | layer norm without affine part | nothing |
+//! | `W_C (d_h, d)`, `W_D (d, d_h)` ([`d_inner`](TransformerConfig::d_inner)) | none: `d_h = d` | shared by all modules and layers; not used where `d_h = d` |
+//! | mean of the logits ([`center_logits`](TransformerConfig::center_logits)) | subtracted | left |
 
 use std::path::Path;
 
-use ntgram_engine::models::{LinearWeights, ModelConfig, Place, TransformerConfig, TransformerWeights};
+use ntgram_engine::models::{
+    Compression, LinearWeights, ModelConfig, Norm, Place, TransformerConfig, TransformerWeights,
+};
 use tch::{Tensor, nn};
 
 use super::activations::{Activations, LayerActivations};
 use super::model::{Model, State};
-use super::ops::{attention_pattern, layer_norm, project_from_heads, project_to_heads, unembed};
+use super::ops::{attention_pattern, normed, project_from_heads, project_to_heads, unembed};
 use super::params::at;
 use super::{Law, check_tokens, file};
 use crate::error::{Result, check_index};
@@ -38,7 +47,7 @@ pub struct Transformer {
 
 impl Transformer {
     /// A model with initial weights as PyTorch draws them from `rng`: word embedding, positional embedding, for each module
-    /// `W_O` then the stacked `[W_Q; W_K; W_V]`, the MLPs, the unembedding.
+    /// `W_O` then the stacked `[W_Q; W_K; W_V]`, `W_C` and `W_D`, the MLPs, the unembedding.
     ///
     /// ```
     /// use ntgram_core::prelude::*;
@@ -48,6 +57,11 @@ impl Transformer {
     /// let config = TransformerConfig { d_model: 5, n_vocab: 10, n_modules: 20, ..Default::default() };
     /// let model = Transformer::new(&config, &pi, &mut rng)?;
     /// assert_eq!(model.w_u().size(), [10, 5]);
+    ///
+    /// // the paper's: no layer norm, twenty modules of size 2 behind W_C
+    /// let config = TransformerConfig { n_modules: 20, ..TransformerConfig::of_paper(10, 5, 2) };
+    /// let model = Transformer::new(&config, &pi, &mut rng)?;
+    /// assert_eq!(model.w_c().map(|w_c| w_c.size()), Some(vec![2, 5]));
     /// # Ok(()) }
     /// ```
     ///
@@ -77,7 +91,7 @@ impl Transformer {
         self.state.copy(&self.places.w_e)
     }
 
-    /// Positional embedding `P (T, d)`, a copy.
+    /// Positional embedding `P (T, d_h)`, a copy.
     pub fn w_pos(&self) -> Tensor {
         self.state.copy(&self.places.w_pos)
     }
@@ -87,7 +101,24 @@ impl Transformer {
         self.state.copy(&self.places.w_u)
     }
 
-    /// One module's `W_Q`, `W_K`, `W_V`, each `(d, d)` as `(out, in)`, copies.
+    /// `W_C (d_h, d)`, from the stream to the attention modules, a copy; `None` where [`d_inner`](TransformerConfig::d_inner) is. Where
+    /// `d_h = d` the model has it but does not use it.
+    pub fn w_c(&self) -> Option<Tensor> {
+        self.places.compression.as_ref().map(|compression| self.state.copy(&compression.w_c))
+    }
+
+    /// `W_D (d, d_h)`, from the attention modules to the stream, a copy; `None` or not used as [`w_c`](Self::w_c).
+    pub fn w_d(&self) -> Option<Tensor> {
+        self.places.compression.as_ref().map(|compression| self.state.copy(&compression.w_d))
+    }
+
+    /// `W_C` and `W_D` where the forward pass uses them, copies.
+    pub(crate) fn used_compression(&self) -> Option<Compression<Tensor>> {
+        let used = self.places.compression.as_ref().filter(|_| self.config.compresses());
+        used.map(|places| Compression { w_c: self.state.copy(&places.w_c), w_d: self.state.copy(&places.w_d) })
+    }
+
+    /// One module's `W_Q`, `W_K`, `W_V`, each `(d_h, d_h)` as `(out, in)`, copies.
     ///
     /// # Errors
     /// No such layer or module.
@@ -97,7 +128,7 @@ impl Transformer {
         Ok([&places.w_q, &places.w_k, &places.w_v].map(|place| self.state.copy(place)))
     }
 
-    /// One module's output projection `W_O (d, d)` as `(out, in)`, a copy.
+    /// One module's output projection `W_O (d_h, d_h)` as `(out, in)`, a copy.
     ///
     /// # Errors
     /// No such layer or module.
@@ -183,51 +214,54 @@ impl nn::Module for Transformer {
 
 /// The forward pass.
 fn activations(config: &TransformerConfig, weights: &TransformerWeights<Tensor>, tokens: &Tensor) -> Activations {
-    let (d, heads, skips) = (config.d_model as i64, config.n_heads as i64, &config.skips);
-    let pos = weights.w_pos.narrow(0, 0, tokens.size()[1]); // (S, d)
+    let (d_h, heads, skips) = (config.d_module() as i64, config.n_heads as i64, &config.skips);
+    let compression = weights.compression.as_ref().filter(|_| config.compresses());
+    let pos = weights.w_pos.narrow(0, 0, tokens.size()[1]); // (S, d_h)
     let res_0 = Tensor::embedding(&weights.w_e, tokens, -1, false, false); // (B, S, d)
     let mut res = res_0.shallow_clone();
     let mut layers = Vec::with_capacity(config.n_layers);
     for layer in &weights.layers {
-        let w_in = Tensor::stack(&layer.modules.iter().map(|module| &module.in_proj).collect::<Vec<_>>(), 0); // (H, 3d, d)
-        let w_o = Tensor::stack(&layer.modules.iter().map(|module| &module.w_o).collect::<Vec<_>>(), 0); // (H, d, d)
-        let [w_q, w_k, w_v] = [0, d, 2 * d].map(|row| w_in.narrow(1, row, d)); // (H, d, d) each
+        let w_in = Tensor::stack(&layer.modules.iter().map(|module| &module.in_proj).collect::<Vec<_>>(), 0); // (H, 3d_h, d_h)
+        let w_o = Tensor::stack(&layer.modules.iter().map(|module| &module.w_o).collect::<Vec<_>>(), 0); // (H, d_h, d_h)
+        let [w_q, w_k, w_v] = [0, d_h, 2 * d_h].map(|row| w_in.narrow(1, row, d_h)); // (H, d_h, d_h) each
+        let w_out = compression.map_or_else(|| w_o.shallow_clone(), |through| through.w_d.matmul(&w_o)); // (H, d, d_h)
 
-        let h = layer_norm(&res);
-        let qk_in = kept_sum(&h, !skips.emb_qk, &pos, !skips.pos_qk);
-        let ov_in = kept_sum(&h, !skips.emb_ov, &pos, !skips.pos_ov);
+        let h = normed(&res, config.norm); // (B, S, d)
+        let c = compression.map_or_else(|| h.shallow_clone(), |through| h.matmul(&through.w_c.transpose(0, 1))); // (B, S, d_h)
+        let qk_in = kept_sum(&c, !skips.emb_qk, &pos, !skips.pos_qk);
+        let ov_in = kept_sum(&c, !skips.emb_ov, &pos, !skips.pos_ov);
         let q = project_to_heads(&qk_in, &w_q, heads); // (H, m, B, S, e)
         let k = project_to_heads(&qk_in, &w_k, heads);
         let v = project_to_heads(&ov_in, &w_v, heads);
         let attention_pattern = attention_pattern(&q, &k); // (H, m, B, S, S)
-        let attn_out = project_from_heads(&attention_pattern.matmul(&v), &w_o); // (H, B, S, d)
+        let attn_out = project_from_heads(&attention_pattern.matmul(&v), &w_out); // (H, B, S, d)
         let attn = attn_out.sum_dim_intlist(0, false, None);
         let res_after_attn = if skips.res_connection { attn } else { attn + &res };
 
-        let mlp = mlp(&res_after_attn, &layer.mlp);
+        let mlp = mlp(&res_after_attn, &layer.mlp, config.norm);
         let res_after_mlp = &res_after_attn + &mlp;
         res = res_after_mlp.shallow_clone();
         layers.push(LayerActivations { attention_pattern, attn_out, res_after_attn, mlp, res_after_mlp });
     }
-    let logits = unembed(&res, &weights.w_u);
+    let logits = unembed(&res, &weights.w_u, config.center_logits);
     Activations { res_0, pos, layers, logits }
 }
 
-/// `h·s_emb + pos·s_pos`, as `(B, S, d)`.
-fn kept_sum(h: &Tensor, emb: bool, pos: &Tensor, with_pos: bool) -> Tensor {
+/// `c·s_emb + pos·s_pos`, as `(B, S, d_h)`.
+fn kept_sum(c: &Tensor, emb: bool, pos: &Tensor, with_pos: bool) -> Tensor {
     match (emb, with_pos) {
-        (true, true) => h + pos,
-        (true, false) => h.shallow_clone(),
-        (false, _) => pos.expand_as(h),
+        (true, true) => c + pos,
+        (true, false) => c.shallow_clone(),
+        (false, _) => pos.expand_as(c),
     }
 }
 
-/// On the normalised stream: (linear with bias, exact GELU) for all maps but the last, which has no bias; zeros where there are no maps.
-fn mlp(res: &Tensor, maps: &[LinearWeights<Tensor>]) -> Tensor {
+/// On what the layer reads of the stream: (linear with bias, exact GELU) for all maps but the last, which has no bias; zeros where there are no maps.
+fn mlp(res: &Tensor, maps: &[LinearWeights<Tensor>], norm: Norm) -> Tensor {
     if maps.is_empty() {
         return res.zeros_like();
     }
-    maps.iter().fold(layer_norm(res), |x, map| {
+    maps.iter().fold(normed(res, norm), |x, map| {
         let x = x.linear(&map.weight, map.bias.as_ref());
         if map.bias.is_some() { x.gelu("none") } else { x }
     })

@@ -34,9 +34,11 @@ fn figure(history: &History) -> Figure {
 fn summary(history: &History) -> String {
     let steps = history.loss.len();
     let last = if steps > 100 { "last 100" } else { "all" };
+    let epochs = history.lr_by_epoch.len();
     let mut text = format!(
-        "{} in {:.2} s, {:.0} it/s ({}); mean of {last}: loss {} nats, accuracy {:.4}",
+        "{}{} in {:.2} s, {:.0} it/s ({}); mean of {last}: loss {} nats, accuracy {:.4}",
         count(steps, "step"),
+        if epochs > 1 { format!(", {epochs} epochs,") } else { String::new() },
         history.seconds,
         history.steps_per_second(),
         history.engine,
@@ -55,6 +57,7 @@ fn summary(history: &History) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rng::TorchRng;
     use crate::train::{Adam, Engine};
 
     fn history(loss: Vec<f64>) -> History {
@@ -62,9 +65,11 @@ mod tests {
         History {
             loss,
             accuracy,
+            batches_per_epoch: 100,
+            lr_by_epoch: vec![1e-3],
             engine: Engine::Circuit,
-            seed: 0,
             seconds: 2.0,
+            rng: TorchRng::new(0),
             adam,
             snapshots: vec![],
             stopped: false,
@@ -79,6 +84,9 @@ mod tests {
             "300 steps in 2.00 s, 150 it/s (circuit engine); mean of last 100: loss 0.25 nats, accuracy 0.5000"
         );
         assert!(shown.png().unwrap().is_some());
+        let three = History { lr_by_epoch: vec![1e-3; 3], ..history(vec![0.25; 300]) };
+        let text = three.shown().unwrap().text();
+        assert!(text.starts_with("300 steps, 3 epochs, in 2.00 s, 150 it/s"), "{text}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use tch::Tensor;
 use super::{Show, Shown};
 use crate::error::Result;
 use crate::listing::{self, CUT, Column, Kind, escape};
-use crate::models::{Freeze, LowRank, Model, Parameters, Skips, Transformer, TransformerConfig};
+use crate::models::{Freeze, LowRank, Model, Norm, Parameters, Skips, Transformer, TransformerConfig};
 use crate::numbers::{Small, aligned, count};
 use crate::torch::Torch;
 
@@ -16,14 +16,16 @@ impl Show for Transformer {
     fn shown(&self) -> Result<Shown> {
         let config = self.config();
         let heading = format!(
-            "N = {}, d = {}, {}, {} side by side{}, {}, window {}{}",
+            "N = {}, d = {}, {}, {} side by side{}{}, {}, window {}{}{}",
             config.n_vocab,
             config.d_model,
             count(config.n_layers, "layer"),
             count(config.n_modules, "attention module"),
             if config.n_heads > 1 { format!(" of {} heads", config.n_heads) } else { String::new() },
+            if config.compresses() { format!(" of size {}", config.d_module()) } else { String::new() },
             mlp(config),
             config.context_window,
+            if config.norm == Norm::None { ", no layer norm" } else { "" },
             skipped(&config.skips),
         );
         described("Transformer", &heading, self.params(), &self.frozen())
@@ -127,6 +129,18 @@ mod tests {
         );
         let html = model.shown().unwrap().html();
         assert!(html.contains(">unemb.weight<") && html.contains(">10.5830<"), "{html}");
+    }
+
+    #[test]
+    fn a_model_of_the_paper_says_so_and_lists_its_compression() {
+        let mut rng = TorchRng::new(1);
+        let pi = last_position_law(&[7, 7], 7, 0.0, 0.9, &mut rng).unwrap();
+        let config = TransformerConfig { n_modules: 3, ..TransformerConfig::of_paper(7, 5, 2) };
+        let text = Transformer::new(&config, &pi, &mut rng).unwrap().shown().unwrap().text();
+        let heading = "Transformer: N = 7, d = 5, 1 layer, 3 attention modules side by side of size 2, no MLP, window 3, no layer norm\n";
+        assert!(text.starts_with(heading), "{text}");
+        let row = text.lines().find(|line| line.starts_with("linear_compress.weight")).unwrap();
+        assert!(row.contains("[2, 5]") && row.ends_with("trained"), "{row}");
     }
 
     #[test]

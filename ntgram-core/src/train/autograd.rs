@@ -5,9 +5,10 @@ use ntgram_engine::train::{Run, StepOutcome, Task};
 use tch::{Device, Kind, Tensor};
 
 use super::loss::Scored;
-use super::{Adam, Engine};
+use super::{Adam, Engine, TrainOptions};
 use crate::data::Data;
 use crate::models::Model;
+use crate::rng::TorchRng;
 
 /// Adam's decays and the term added to the root of the second moment: PyTorch's defaults.
 const BETA_1: f64 = 0.9;
@@ -19,10 +20,13 @@ const EPS: f64 = 1e-8;
 pub(super) struct Autograd<'a> {
     model: &'a dyn Model,
     data: &'a Data,
+    options: &'a TrainOptions,
+    /// Where the next epoch's order comes from.
+    rng: TorchRng,
+    /// The order of the epoch under way.
     order: Vec<u32>,
     scored: Scored,
     entropy: f64,
-    lr: f64,
     device: Device,
     /// Every parameter in the model's order: frozen ones whole, trained ones `None` with their place in `leaf`.
     frozen: Vec<Option<Tensor>>,
@@ -63,13 +67,15 @@ impl<'a> Autograd<'a> {
         }
         let leaf = Tensor::cat(&trained, 0).set_requires_grad(true);
         let flat = |values: &[f32]| Tensor::from_slice(values).to_device(device);
+        let mut rng = options.first_rng();
         Self {
             model,
             data,
-            order: data.shuffle(options.seed),
+            options,
+            order: data.next_shuffle(&mut rng),
+            rng,
             scored: Scored::new(model.law(), data, options.loss, device),
             entropy: entropy(model.law()),
-            lr: options.lr,
             device,
             frozen,
             shapes,
@@ -102,7 +108,7 @@ impl<'a> Autograd<'a> {
             .collect()
     }
 
-    /// Tokens of batch `k`, `(B, S)`.
+    /// Tokens of batch `k` of the epoch under way, `(B, S)`.
     fn batch(&self, k: usize) -> Tensor {
         let (size, window) = (self.data.batch_size(), self.data.context_window());
         let rows = &self.order[k * size..(k + 1) * size];
@@ -111,7 +117,7 @@ impl<'a> Autograd<'a> {
         Tensor::from_slice(&tokens).view([size as i64, window as i64]).to_device(self.device)
     }
 
-    /// Loss (nats, entropy taken off), accuracy and gradient of the trained parameters on batch `k`.
+    /// Loss (nats, entropy taken off), accuracy and gradient of the trained parameters on batch `k` of the epoch under way.
     pub(super) fn loss_and_gradient(&self, k: usize) -> (StepOutcome, Tensor) {
         let tokens = self.batch(k);
         let logits = self.model.logits_of(&self.params(), &tokens);
@@ -148,7 +154,12 @@ impl Run for Autograd<'_> {
 
     /// One optimiser step on batch `k` (Adam as PyTorch computes it).
     fn step(&mut self, k: usize) -> StepOutcome {
-        let (outcome, gradient) = self.loss_and_gradient(k);
+        let (epoch, batch) = (k / self.data.num_batch(), k % self.data.num_batch());
+        if batch == 0 && epoch > 0 {
+            self.order = self.data.next_shuffle(&mut self.rng);
+        }
+        let (outcome, gradient) = self.loss_and_gradient(batch);
+        let lr = self.options.rate(epoch);
         let t = (self.steps_before + k as u64 + 1) as i32;
         let (bias_1, bias_2) = (1.0 - BETA_1.powi(t), 1.0 - BETA_2.powi(t));
         tch::no_grad(|| {
@@ -157,7 +168,7 @@ impl Run for Autograd<'_> {
             self.v *= BETA_2;
             self.v += gradient.square() * (1.0 - BETA_2);
             let denominator = self.v.sqrt() / bias_2.sqrt() + EPS;
-            self.leaf -= &self.m / denominator * (self.lr / bias_1);
+            self.leaf -= &self.m / denominator * (lr / bias_1);
         });
         outcome
     }

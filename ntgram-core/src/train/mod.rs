@@ -2,13 +2,17 @@
 //! ([`ntgram_engine::train`]) and re-exported here; this module adds the models, and autograd.
 
 mod autograd;
+#[cfg(test)]
+mod epochs_tests;
 mod loss;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::AtomicUsize;
 
-pub use ntgram_engine::train::{Adam, Engine, History, Loss, Snapshot, Snapshots, TrainOptions};
+pub use ntgram_engine::train::{
+    Adam, Engine, History, Loss, Schedule, Snapshot, Snapshots, TrainOptions, stream_words,
+};
 
 use autograd::Autograd;
 use ntgram_engine::train::{Run, Task, Watch, drive, side_by_side};
@@ -18,8 +22,8 @@ use crate::error::Result;
 use crate::interrupt::{interrupted, listen};
 use crate::models::Model;
 
-/// Trains a model on every batch of `data` once, one Adam step a batch (β = 0.9 and 0.999, ε = 1e-8, no decay), in the order
-/// that PyTorch's `DataLoader(shuffle=True)` gives after `manual_seed(options.seed)`.
+/// Trains a model on every batch of `data`, once in each epoch, one Adam step a batch (β = 0.9 and 0.999, ε = 1e-8, no decay), in the
+/// orders that PyTorch's `DataLoader(shuffle=True)` gives after `manual_seed(options.seed)`, epoch after epoch.
 ///
 /// Scored are the positions `n-2 … T-2`, each predicting the next token (for trigrams and `T = 3`: position 1).
 ///
@@ -36,6 +40,25 @@ use crate::models::Model;
 /// # Ok(()) }
 /// ```
 ///
+/// Several epochs with a falling rate, and one random stream that runs on through models and trainings, as PyTorch's global one does:
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let mut rng = TorchRng::new(2222);
+/// let pi = power_unif_law(&[1.0, 1.0, 1.0], &[10, 10, 1], 10, &mut rng)?; // after each pair one token is certain
+/// let data = generate_data(256, 4, &pi, 3, &mut rng)?;
+/// let config = TransformerConfig { n_modules: 5, ..TransformerConfig::of_paper(10, 2, 2) };
+/// let options = TrainOptions::lr(0.01).epochs(8).schedule(Schedule::Linear { to: 0.0005 }).quiet();
+/// for _ in 0..2 {
+///     let mut model = Transformer::new(&config, &pi, &mut rng)?;
+///     let history = train(&mut model, &data, &options.clone().rng(rng))?;
+///     assert_eq!(history.loss_by_epoch().len(), 8);
+///     rng = history.rng();
+/// }
+/// # Ok(()) }
+/// ```
+///
 /// The notebook's stop button ends it after the current step: the history so far is returned with `stopped` set, the model has the
 /// weights of that step, and a line says which it was. A training that starts after the button was pressed in the same cell makes
 /// one step, so that no history is empty.
@@ -47,8 +70,7 @@ use crate::models::Model;
 pub fn train(model: &mut dyn Model, data: &Data, options: &TrainOptions) -> Result<History> {
     let history = train_model(model, data, options, None)?;
     if history.stopped {
-        let steps = options.max_batches.unwrap_or(usize::MAX).min(data.num_batch());
-        println!("stopped at step {} of {steps}", history.loss.len());
+        println!("stopped at step {} of {}", history.loss.len(), options.steps_on(data));
     }
     Ok(history)
 }

@@ -87,8 +87,8 @@ proptest! {
         let d = n_heads * head_size;
         prop_assume!(d > 3 || (d == 3 && n_layers == 1 && width * depth == 0));
         let config = TransformerConfig {
-            d_model: n_heads * head_size, n_vocab, n_layers, width, depth, n_modules, n_heads, context_window: 3,
-            skips: Skips::all_meaningful()[which],
+            d_model: n_heads * head_size, n_vocab, n_layers, width, depth, n_modules, n_heads,
+            skips: Skips::all_meaningful()[which], ..Default::default()
         };
         let bit = |k: u8| frozen >> k & 1 == 1;
         let pi = law(n_vocab, alpha, seed);

@@ -66,7 +66,7 @@ pub fn last_bits(loss: f64) -> f64 {
 
 /// Either model, for tests that go through both.
 pub enum Either {
-    Transformer(Transformer),
+    Transformer(Box<Transformer>),
     LowRank(LowRank),
 }
 
@@ -87,14 +87,14 @@ impl Either {
 
     pub fn train(&mut self, data: &Data, options: &TrainOptions) -> Result<History> {
         match self {
-            Either::Transformer(model) => train(model, data, options),
+            Either::Transformer(model) => train(&mut **model, data, options),
             Either::LowRank(model) => train(model, data, options),
         }
     }
 
     pub fn transformer(self) -> Transformer {
         match self {
-            Either::Transformer(model) => model,
+            Either::Transformer(model) => *model,
             Either::LowRank(_) => panic!("not a Transformer"),
         }
     }
@@ -140,7 +140,7 @@ fn config(d: usize, n: usize, para: usize, skips: Skips) -> TransformerConfig {
 pub fn runs(cell: u32) -> Vec<Run> {
     let run = |name, model, data: &std::rc::Rc<Data>, options| Run { cell, name, model, data: data.clone(), options };
     let transformer = |config: &TransformerConfig, pi: &Law, rng: &mut TorchRng| {
-        Either::Transformer(Transformer::new(config, pi, rng).unwrap())
+        Either::Transformer(Box::new(Transformer::new(config, pi, rng).unwrap()))
     };
     let low_rank = |d, n, pi: &Law, rng: &mut TorchRng| Either::LowRank(LowRank::new(d, n, 3, pi, rng).unwrap());
     let data = |b, k, pi: &Law, rng: &mut TorchRng| std::rc::Rc::new(generate_data(b, k, pi, 3, rng).unwrap());
@@ -175,7 +175,7 @@ pub fn runs(cell: u32) -> Vec<Run> {
             for (freeze, name) in freezers.into_iter().zip(["freeze0", "freeze1"]) {
                 let mut model = Transformer::new(&config, &pi, &mut rng).unwrap();
                 model.freeze(freeze);
-                runs.push(run(name, Either::Transformer(model), &data, options(1e-3, true, 0)));
+                runs.push(run(name, Either::Transformer(Box::new(model)), &data, options(1e-3, true, 0)));
                 rng = TorchRng::after_training(0);
             }
             runs

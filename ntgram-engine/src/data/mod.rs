@@ -105,7 +105,26 @@ impl Data {
     /// The order in which the original's `train(…, seed)` visits the sequences (shape `rows`): its data loader draws two
     /// int64 and seeds a fresh generator with the second, whose permutation this is.
     pub fn shuffle(&self, seed: u64) -> Vec<u32> {
-        TorchRng::new(shuffle_seed(seed)).randperm(self.rows() as u32)
+        self.next_shuffle(&mut TorchRng::new(seed))
+    }
+
+    /// The order of the next pass where one stream runs on (shape `rows`): as [`shuffle`](Self::shuffle), from wherever `rng` is. The
+    /// passes of a training of several epochs follow one another so.
+    ///
+    /// ```
+    /// use ntgram_engine::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// let mut rng = TorchRng::new(7);
+    /// let pi = power_unif_law(&[1.0, 1.0, 1.0], &[4, 4, 1], 10, &mut rng)?;
+    /// let data = generate_data(32, 10, &pi, 3, &mut rng)?;
+    /// let mut rng = TorchRng::new(0);
+    /// let (first, second) = (data.next_shuffle(&mut rng), data.next_shuffle(&mut rng));
+    /// assert_eq!(first, data.shuffle(0));
+    /// assert_ne!(first, second);
+    /// # Ok(()) }
+    /// ```
+    pub fn next_shuffle(&self, rng: &mut TorchRng) -> Vec<u32> {
+        TorchRng::new(rng.loader_seed()).randperm(self.rows() as u32)
     }
 
     /// The shuffled batches of one pass, in the original's order.
@@ -201,13 +220,6 @@ pub fn sample_data<R: rand::Rng>(
     let mut data = empty(batch_size, num_batch, law, context_window)?;
     alias::fill(data.sequences.tokens_mut(), context_window, law, rng);
     Ok(data)
-}
-
-/// Seed of the generator that the original's data loader shuffles with after `manual_seed(seed)`: its second int64.
-pub(crate) fn shuffle_seed(seed: u64) -> u64 {
-    let mut rng = TorchRng::new(seed);
-    rng.random_i64();
-    rng.random_i64() as u64
 }
 
 /// Checked data of the right size, every token 0.

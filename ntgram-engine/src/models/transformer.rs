@@ -145,7 +145,8 @@ impl TransformerConfig {
     /// Every parameter, in the one order that files, Adam and the fast engine follow:
     /// `word_emb.weight (N,d)`, `pos_emb.weight (T,d_h)`, then for each layer and module
     /// `attn_seq.{layer}.{module}.in_proj_weight (3d_h,d_h)` (rows: Q, K, V) and `….out_proj.weight (d_h,d_h)`, where `d_inner` is set
-    /// `linear_compress.weight (d_h,d)` and `linear_decompress.weight (d,d_h)`, then for each layer's MLP `mlp_seq.{layer}.{k}.weight`/`.bias` (`k` even: the GELUs take the odd places), `unemb.weight (N,d)`.
+    /// `linear_compress.weight (d_h,d)` and `linear_decompress.weight (d,d_h)`, then for each layer's MLP
+    /// `mlp_seq.{layer}.{k}.weight`/`.bias` (`k` even: the GELUs take the odd places), `unemb.weight (N,d)`. The names are the authors'.
     pub fn parameters(&self) -> Vec<ParamSpec> {
         let (n, d, d_module, t) = (self.n_vocab, self.d_model, self.d_module(), self.context_window);
         let mut list = vec![

@@ -36,6 +36,18 @@ pub struct TorchRng {
     kept_normal: Option<f64>,
 }
 
+/// Whether they give the same draws from here on, however each got there.
+impl PartialEq for TorchRng {
+    fn eq(&self, other: &Self) -> bool {
+        let next_words = |rng: &Self| {
+            let mut words = [0; mt19937::STATE];
+            rng.words.clone().fill_raw(&mut words);
+            words
+        };
+        self.kept_normal == other.kept_normal && next_words(self) == next_words(other)
+    }
+}
+
 impl std::fmt::Debug for TorchRng {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TorchRng").field("next", &self.words.next).finish_non_exhaustive()
@@ -67,9 +79,15 @@ impl TorchRng {
     /// data loader (the second of which seeds the shuffle).
     pub fn after_training(seed: u64) -> Self {
         let mut rng = Self::new(seed);
-        rng.random_i64();
-        rng.random_i64();
+        rng.loader_seed();
         rng
+    }
+
+    /// What PyTorch's `DataLoader(shuffle=True)` draws at the start of each pass over the data: a 64-bit draw that is not used, and the seed
+    /// of the generator whose `randperm` is the order.
+    pub(crate) fn loader_seed(&mut self) -> u64 {
+        self.random_i64();
+        self.random_i64() as u64
     }
 
     /// The next 32-bit word.
@@ -289,7 +307,10 @@ mod tests {
                 drawn.next_word();
             }
             skipped.skip(words);
+            assert!(drawn == skipped, "{words} words");
             assert_eq!(drawn.draw64(), skipped.draw64(), "{words} words");
+            skipped.next_word();
+            assert!(drawn != skipped, "a word further");
         }
     }
 

@@ -11,7 +11,7 @@ mod task;
 pub use crate::engine::{AdamState as Adam, Loss, StepOutcome};
 pub use history::History;
 pub use lot::side_by_side;
-pub use options::{Engine, Snapshots, TrainOptions};
+pub use options::{Engine, Schedule, Snapshots, TrainOptions, stream_words};
 pub use run::{Run, Watch, drive, train_values};
 pub use snapshot::Snapshot;
 pub use task::Task;

@@ -49,6 +49,7 @@ impl Pace {
 pub(super) struct Progress<'a> {
     shown: bool,
     pace: Pace,
+    batches_per_epoch: usize,
     started: Instant,
     /// A look at the clock every so many steps.
     stride: usize,
@@ -57,9 +58,9 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Of one training; `lot` counts the steps of several.
-    pub(super) fn new(shown: bool, total: usize, lot: Option<&'a AtomicUsize>) -> Self {
-        Self { shown, pace: Pace::new(total), started: Instant::now(), stride: 1, lot }
+    /// Of one training, of so many steps in all and so many in each epoch; `lot` counts the steps of several.
+    pub(super) fn new(shown: bool, (total, batches_per_epoch): (usize, usize), lot: Option<&'a AtomicUsize>) -> Self {
+        Self { shown, pace: Pace::new(total), batches_per_epoch, started: Instant::now(), stride: 1, lot }
     }
 
     /// Called after each step.
@@ -73,7 +74,7 @@ impl<'a> Progress<'a> {
         let elapsed = self.started.elapsed();
         self.stride = ((done as f64 / elapsed.as_secs_f64().max(1e-9) / 100.0) as usize).max(1);
         if let Some(place) = self.pace.due(elapsed, done) {
-            println!("{}", line(done, self.pace.total, loss, &place));
+            println!("{}", line(done, (self.pace.total, self.batches_per_epoch), loss, &place));
         }
     }
 
@@ -88,8 +89,14 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn line(done: usize, total: usize, loss: f64, place: &Place) -> String {
-    format!("step {done} of {total}, divergence {loss:.4}, {:.0} it/s, {:.0} s left", place.rate, place.left)
+/// After `done` steps, at least 1; the epoch is named where there are several.
+fn line(done: usize, (total, batches_per_epoch): (usize, usize), loss: f64, place: &Place) -> String {
+    let epoch = if total > batches_per_epoch {
+        format!("epoch {} of {}, ", done.div_ceil(batches_per_epoch), total.div_ceil(batches_per_epoch))
+    } else {
+        String::new()
+    };
+    format!("{epoch}step {done} of {total}, divergence {loss:.4}, {:.0} it/s, {:.0} s left", place.rate, place.left)
 }
 
 #[cfg(test)]
@@ -144,6 +151,9 @@ mod tests {
     #[test]
     fn a_line_says_speed_and_time_left() {
         let place = Pace::new(4000).due(Duration::from_secs(2), 1000).unwrap();
-        assert_eq!(line(1000, 4000, 0.25, &place), "step 1000 of 4000, divergence 0.2500, 500 it/s, 6 s left");
+        let text = "step 1000 of 4000, divergence 0.2500, 500 it/s, 6 s left";
+        assert_eq!(line(1000, (4000, 4000), 0.25, &place), text);
+        assert_eq!(line(1000, (4000, 500), 0.25, &place), format!("epoch 2 of 8, {text}"));
+        assert!(line(1001, (4000, 500), 0.25, &place).starts_with("epoch 3 of 8, step 1001 of 4000, "));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use super::options::WORDS_OF_AN_EPOCH;
 use super::progress::Progress;
 use super::snapshot::Taker;
 use super::{Adam, Engine, History, Task};
@@ -13,7 +14,7 @@ use crate::models::ParamSpec;
 pub trait Run {
     /// Which engine computes its steps.
     fn engine(&self) -> Engine;
-    /// One Adam step on batch `k`; batches come in order.
+    /// One Adam step on batch `k`, counted over all epochs; batches come in order.
     fn step(&mut self, k: usize) -> StepOutcome;
     /// All parameters' values as they are now, in the order of the model's list.
     fn values(&self) -> Vec<f32>;
@@ -62,8 +63,9 @@ impl Default for Watch<'_> {
 pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, watch: Watch) -> Result<History> {
     let (options, list, steps) = (task.options(), task.model().parameters(), task.steps());
     let engine = run.engine();
-    let (mut loss, mut accuracy) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-    let mut progress = Progress::new(options.progress, steps, watch.steps);
+    let batches_per_epoch = task.data().num_batch();
+    let (mut loss, mut accuracy) = (vec![], vec![]);
+    let mut progress = Progress::new(options.progress, (steps, batches_per_epoch), watch.steps);
     let mut snapshots = Taker::new(options.snapshots.as_ref(), &list);
     let mut stopped = false;
     for k in 0..steps {
@@ -93,7 +95,11 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
             accuracy,
         });
     }
-    Ok(History { loss, accuracy, engine, seconds, seed: options.seed, adam, snapshots, stopped })
+    let epochs = loss.len().div_ceil(batches_per_epoch);
+    let mut rng = options.first_rng();
+    rng.skip(WORDS_OF_AN_EPOCH * epochs as u64);
+    let lr_by_epoch = (0..epochs).map(|epoch| options.rate(epoch)).collect();
+    Ok(History { loss, accuracy, batches_per_epoch, lr_by_epoch, engine, seconds, rng, adam, snapshots, stopped })
 }
 
 /// The parameter that left the finite numbers, or the one with the largest value.

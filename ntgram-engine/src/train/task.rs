@@ -1,7 +1,7 @@
 //! What is trained on what, checked once: everything below sees values that fit each other.
 
-use super::options::{Engine, TrainOptions};
-use crate::data::{Data, shuffle_seed};
+use super::options::{Engine, Schedule, TrainOptions};
+use crate::data::Data;
 use crate::engine::{Epoch, MOST_POSITIONS, Problem, Trainer};
 use crate::error::{Error, Result};
 use crate::laws::{Law, entropy};
@@ -31,9 +31,7 @@ impl<'a> Task<'a> {
         options: &'a TrainOptions,
     ) -> Result<Self> {
         model.check(law)?;
-        if !(options.lr.is_finite() && options.lr > 0.0) {
-            return Err(Error::argument("lr", options.lr, "it must be a positive number, such as 1e-3"));
-        }
+        check_rates(options)?;
         if data.n_vocab() != law.n_vocab() {
             let expected = format!("the model's vocabulary has {} tokens", law.n_vocab());
             return Err(Error::argument("data", format!("over {} tokens", data.n_vocab()), expected));
@@ -89,9 +87,14 @@ impl<'a> Task<'a> {
         self.options
     }
 
-    /// How many batches will be visited.
+    /// How many batches will be visited, in all epochs.
     pub fn steps(&self) -> usize {
-        self.options.max_batches.unwrap_or(usize::MAX).min(self.data.num_batch())
+        self.options.steps_on(self.data)
+    }
+
+    /// How many epochs will be begun: all of the options', or those that their `max_batches` reach.
+    pub fn epochs(&self) -> usize {
+        self.steps().div_ceil(self.data.num_batch())
     }
 
     /// Why the circuit engine cannot do it; `None` if it can.
@@ -134,6 +137,9 @@ impl<'a> Task<'a> {
             return Err(Error::argument("values", value, format!("the model has {size}")));
         }
         let options = self.options;
+        let mut rng = options.first_rng();
+        let mut epoch = |k| Epoch { shuffle: Some(rng.loader_seed()), lr: options.rate(k) };
+        let epochs: Vec<Epoch> = (0..self.epochs()).map(&mut epoch).collect();
         let problem = Problem {
             model: self.model,
             freeze: self.freeze,
@@ -142,7 +148,7 @@ impl<'a> Task<'a> {
             window: self.data.context_window(),
             entropy: entropy(self.law),
             tokens: self.data.tokens(),
-            epochs: &[Epoch { shuffle: Some(shuffle_seed(options.seed)), lr: options.lr }],
+            epochs: &epochs,
             batch_size: self.data.batch_size(),
             loss: options.loss,
             threads: options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
@@ -154,6 +160,37 @@ impl<'a> Task<'a> {
 /// "3", or "2 to 5".
 fn from_to(least: usize, most: usize) -> String {
     if least >= most { format!("sequences of {most}") } else { format!("sequences of {least} to {most}") }
+}
+
+/// Every epoch must have a rate that a step can be made with.
+fn check_rates(options: &TrainOptions) -> Result<()> {
+    let positive = |rate: f64| rate.is_finite() && rate > 0.0;
+    let TrainOptions { lr, epochs, ref schedule, .. } = *options;
+    if !(1..=MOST_EPOCHS).contains(&epochs) {
+        return Err(Error::argument("epochs", epochs, format!("it must be from 1 to {MOST_EPOCHS}")));
+    }
+    match schedule {
+        Schedule::Constant | Schedule::Linear { .. } if !positive(lr) => {
+            Err(Error::argument("lr", lr, "it must be a positive number, such as 1e-3"))
+        }
+        Schedule::Linear { to } if !(to.is_finite() && *to >= 0.0) => Err(Error::argument(
+            "schedule",
+            format!("{schedule:?}"),
+            "the rate must go to a number that is not negative",
+        )),
+        Schedule::Rates(rates) if rates.len() != epochs => {
+            let expected = format!("there must be one for each epoch, {epochs} in all");
+            Err(Error::argument("schedule", format!("a list of {} rates", rates.len()), expected))
+        }
+        Schedule::Rates(rates) => match rates.iter().find(|rate| !positive(**rate)) {
+            Some(bad) => {
+                let expected = "every rate must be a positive number, such as 1e-3";
+                Err(Error::argument("schedule", format!("a list with the rate {bad}"), expected))
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
 }
 
 /// The interval and the names must be usable.
@@ -190,6 +227,9 @@ fn check_adam(options: &TrainOptions, size: usize) -> Result<()> {
     }
     Ok(())
 }
+
+/// Epochs of a training.
+const MOST_EPOCHS: usize = 1 << 24;
 
 /// Steps of a training and of those before it that it goes on from.
 const MOST_STEPS: u64 = 1 << 40;
