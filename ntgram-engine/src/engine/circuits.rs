@@ -4,26 +4,37 @@
 //! `OV[e, c] = Σ_t W_V[t, e] W_O[c, t]`, so that a head writes `OVᵀ x` of a token it sees. `t` runs over the head's coordinates.
 
 use super::buffer::Buffer;
-use super::layout::{HeadGroup, Layout};
+use super::layout::{HeadGroup, Layout, Tables};
 use super::simd::{Isa, Lanes, vector_fn};
 
-/// One circuit matrix in the three layouts that the products need.
+/// One circuit matrix in the layouts that the products need.
 #[derive(Debug)]
 pub(super) struct Circuit {
     /// `[e, c, h]`, heads padded: (d, d heads_padded). On the way back, once the tables are filled, its gradient takes its place.
     pub(super) heads_last: Buffer,
     /// `[e, h, c]`, `c` padded: (d, heads stride); empty where nobody asks for it.
     pub(super) coordinates_last: Buffer,
-    /// `[c, h, e]`, `e` padded: (d heads, stride).
+    /// `e` padded: (d heads, stride), by the tables' columns: `[c, h, e]` where those lie by head, else `[h, c, e]`.
     pub(super) transposed: Buffer,
 }
 
+/// Which layouts a circuit has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum For {
+    /// Tables by head.
+    ByHead,
+    /// Tables by coordinate.
+    ByCoordinate,
+    /// Tables that are by head on the way forward and by coordinate on the way back, or the other way round.
+    Both,
+}
+
 impl Circuit {
-    pub(super) fn new(layout: &Layout, by_coordinate: bool) -> Self {
+    pub(super) fn new(layout: &Layout, tables: For) -> Self {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
         Self {
             heads_last: Buffer::new(d * d * heads_padded),
-            coordinates_last: Buffer::new(if by_coordinate { d * heads * stride } else { 0 }),
+            coordinates_last: Buffer::new(if tables == For::ByHead { 0 } else { d * heads * stride }),
             transposed: Buffer::new(d * heads * stride),
         }
     }
@@ -31,11 +42,15 @@ impl Circuit {
     /// Fills the other layouts from `heads_last`.
     fn spread(&mut self, layout: &Layout) {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
+        // The row of `transposed` of a column (c, h).
+        let [of_c, of_h] = match layout.tables {
+            Tables::ByHead => [heads * stride, stride],
+            Tables::ByCoordinate => [stride, d * stride],
+        };
         for (e, row) in self.heads_last.chunks_exact(d * heads_padded).enumerate() {
-            let columns = row.chunks_exact(heads_padded).zip(self.transposed.chunks_exact_mut(heads * stride));
-            for (column, transposed) in columns {
-                for (&x, strip) in column.iter().zip(transposed.chunks_exact_mut(stride)) {
-                    strip[e] = x;
+            for (c, column) in row.chunks_exact(heads_padded).enumerate() {
+                for (h, &x) in column[..heads].iter().enumerate() {
+                    self.transposed[c * of_c + h * of_h + e] = x;
                 }
             }
         }
@@ -45,6 +60,19 @@ impl Circuit {
             for (c, column) in row.chunks_exact(heads_padded).enumerate() {
                 for (&x, strip) in column.iter().zip(by_coordinate.chunks_exact_mut(stride)) {
                     strip[c] = x;
+                }
+            }
+        }
+    }
+
+    /// Puts a gradient `[e, h, c]` into the place of `heads_last`.
+    pub(super) fn take_gradient(&mut self, layout: &Layout, by_coordinate: &[f32]) {
+        let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
+        let rows = self.heads_last.chunks_exact_mut(d * heads_padded).zip(by_coordinate.chunks_exact(heads * stride));
+        for (row, by_coordinate) in rows {
+            for (c, column) in row.chunks_exact_mut(heads_padded).enumerate() {
+                for (x, strip) in column.iter_mut().zip(by_coordinate.chunks_exact(stride)) {
+                    *x = strip[c];
                 }
             }
         }

@@ -43,7 +43,7 @@ pub(super) fn part_count(problem: &Problem) -> usize {
         return 1;
     }
     let ModelConfig::Transformer(config) = problem.model else { return 2 };
-    let layout = Layout::new(config, &problem.freeze);
+    let layout = Layout::new(config, &problem.freeze, None);
     let model = size_of::<f32>() * layout.len;
     let params_and_moments = 3 * model;
     let sequences = size_of_val(problem.tokens);

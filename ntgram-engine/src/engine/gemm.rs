@@ -125,7 +125,7 @@ impl<const M: usize> Factors<M> for Strips<'_, M> {
             for k in 0..len {
                 let row = &b[at..at + W * V::LANES];
                 at += width;
-                add_row(sums, std::array::from_fn(|m| strips[m][k]), row);
+                add_row(sums, strips.map(|strip| strip[k]), row);
             }
         }
     }
@@ -230,7 +230,8 @@ mod tests {
                 let (stride, padded) = (depth + 3, 5);
                 let a: Vec<f32> = (0..(rows + 20) * (stride + 40) * 2).map(number).collect();
                 let b: Vec<f32> = (0..depth * width).map(|i| number(i + 5)).collect();
-                let lefts: [(Left, &dyn Fn(usize, usize) -> usize); 3] = [
+                type Place<'a> = &'a dyn Fn(usize, usize) -> usize;
+                let lefts: [(Left, Place); 3] = [
                     (Left::rows(&a, stride), &|m, k| m * stride + k),
                     (Left::columns(&a, rows + 1), &|m, k| k * (rows + 1) + m),
                     (Left::Strips { data: &a, row: depth / 3 * padded, stride: padded, len: 3 }, &|m, k| {

@@ -12,6 +12,9 @@ use std::ops::Range;
 /// Vectors of this many floats are the unit of padding.
 pub(super) const PAD: usize = 8;
 
+/// And of this many, where tables lie by coordinate.
+pub(super) const WIDE_PAD: usize = 16;
+
 /// Floats of a circuit (d_h, d_h, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's
 /// second cache.
 const CIRCUIT_LEN: usize = 1 << 15;
@@ -19,6 +22,23 @@ const CIRCUIT_LEN: usize = 1 << 15;
 /// What a part has of each layer: two circuits, each in three layouts, and three tables with their gradients.
 const CIRCUIT_LAYOUTS: usize = 6;
 const TABLES: usize = 6;
+
+/// How tables of attention lie: what is side by side in a vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tables {
+    /// (row, c, h), heads padded.
+    ByHead,
+    /// (row, h, c), coordinates padded.
+    ByCoordinate,
+}
+
+impl Tables {
+    /// Those that waste less of the vectors. Sums over the lanes, which tables by coordinate need, count for a part of a vector.
+    fn best(d_module: usize, heads: usize) -> Self {
+        let by_coordinate = heads * (d_module.next_multiple_of(WIDE_PAD) + WIDE_PAD / 4);
+        if d_module * padded(heads) > by_coordinate { Tables::ByCoordinate } else { Tables::ByHead }
+    }
+}
 
 /// Where the attention weights of a group of heads lie; `h` is one of the heads, of any module.
 #[derive(Debug, Clone)]
@@ -56,6 +76,8 @@ pub(super) struct Layout {
     /// Size `d_h` of the attention modules, and that rounded up.
     pub(super) d_module: usize,
     pub(super) stride_module: usize,
+    /// How the tables of the prefixes' attention lie.
+    pub(super) tables: Tables,
     /// Heads of a group, and the same rounded up to whole vectors. A layer's last group may have fewer heads: the weights of
     /// those that it lacks are zero.
     pub(super) heads: usize,
@@ -89,10 +111,17 @@ pub(super) fn padded(len: usize) -> usize {
 }
 
 impl Layout {
-    pub(super) fn new(config: &TransformerConfig, freeze: &Freeze) -> Self {
+    pub(super) fn new(config: &TransformerConfig, freeze: &Freeze, tables: Option<Tables>) -> Self {
         let list = config.weights();
         let (d, d_module, n_vocab) = (config.d_model, config.d_module(), config.n_vocab);
-        let (stride, stride_module, all_heads) = (padded(d), padded(d_module), config.n_modules * config.n_heads);
+        let all_heads = config.n_modules * config.n_heads;
+        let tables = tables.unwrap_or_else(|| Tables::best(d_module, all_heads));
+        let stride_module = match tables {
+            Tables::ByHead => padded(d_module),
+            Tables::ByCoordinate => d_module.next_multiple_of(WIDE_PAD),
+        };
+        // Modules read the stream itself where it is not compressed.
+        let stride = if config.compresses() { padded(d) } else { stride_module };
         let n_groups = all_heads.div_ceil((CIRCUIT_LEN / (d_module * d_module) / PAD * PAD).max(PAD));
         let heads = all_heads.div_ceil(n_groups);
         let (heads_padded, d_head) = (padded(heads), d_module / config.n_heads);
@@ -108,15 +137,21 @@ impl Layout {
             HeadGroup { w_q, w_k, w_v, w_o }
         };
         let layers = list.layers.iter().map(|_| (0..n_groups).map(&mut group).collect()).collect();
-        let mut map = |weight: &Place, bias: Option<&Place>| {
+        let mut map = |weight: &Place, bias: Option<&Place>, stride: usize| {
             let n_out = weight.rows.len();
-            let (n_in, stride) = (weight.flat.len() / n_out, padded(n_out));
+            let n_in = weight.flat.len() / n_out;
             let (weight, bias) = (take(n_in * stride), take(bias.map_or(0, |_| stride)));
             LinearSlots { n_in, n_out, stride, weight, bias }
         };
-        let compression =
-            list.compression.as_ref().map(|c| Compression { w_c: map(&c.w_c, None), w_d: map(&c.w_d, None) });
-        let mut map = |list: &LinearWeights<Place>| map(&list.weight, list.bias.as_ref());
+        let compression = list
+            .compression
+            .as_ref()
+            .map(|c| Compression { w_c: map(&c.w_c, None, stride_module), w_d: map(&c.w_d, None, stride) });
+        // Hidden units are padded for themselves, what is added to the stream as the stream is.
+        let mut map = |list: &LinearWeights<Place>| {
+            let stride = if list.bias.is_some() { padded(list.weight.rows.len()) } else { stride };
+            map(&list.weight, list.bias.as_ref(), stride)
+        };
         let mlps = list.layers.iter().map(|layer| layer.mlp.iter().map(&mut map).collect()).collect();
         let w_u = take(n_vocab * stride);
         let trained = Vec::new();
@@ -125,6 +160,7 @@ impl Layout {
             stride,
             d_module,
             stride_module,
+            tables,
             heads,
             heads_padded,
             d_head,
@@ -282,7 +318,7 @@ mod tests {
                 n_heads,
                 ..Default::default()
             };
-            let layout = Layout::new(&config, &Freeze::default());
+            let layout = Layout::new(&config, &Freeze::default(), None);
             assert_eq!(layout.layers[1].len(), groups);
             let total: usize = config.parameters().iter().map(|p| p.len()).sum();
             assert_eq!(layout.places().count(), total);

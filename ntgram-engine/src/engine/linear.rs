@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::gemm::{Left, add_product};
-use super::layout::{LinearSlots, padded};
+use super::layout::{LinearSlots, WIDE_PAD};
 use super::simd::Isa;
 
 /// What rows are read from or written to: `rows` of them, `stride` apart.
@@ -35,7 +35,7 @@ pub(super) fn forward<I: Isa>(map: &LinearSlots, params: &[f32], x: Rows, y: &mu
 
 /// Room for a map's weight that is not transposed, (out, in padded).
 pub(super) fn untransposed(maps: &[&LinearSlots]) -> Buffer {
-    Buffer::new(maps.iter().map(|m| m.n_out * padded(m.n_in)).max().unwrap_or(0))
+    Buffer::new(maps.iter().map(|m| m.n_out * m.n_in.next_multiple_of(WIDE_PAD)).max().unwrap_or(0))
 }
 
 /// From `dy (rows, map.stride)` to the gradient by `x`, into `dx (rows, x.stride)`; adds the parameters' to `grad`.

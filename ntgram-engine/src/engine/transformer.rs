@@ -3,10 +3,10 @@
 use super::attention::{self, InputGradients, Inputs, Onto, PairRows, Tables};
 use super::batch_pairs::BatchPairs;
 use super::buffer::Buffer;
-use super::circuits::{self, Circuit};
+use super::circuits::{self, Circuit, For};
 use super::contexts::{Contexts, SplitAt};
 use super::division::shuffle_share;
-use super::layout::Layout;
+use super::layout::{Layout, Tables as TableLayout};
 use super::loss::BatchLoss;
 use super::mlp::Mlp;
 use super::part::{OwnRows, Part, Prepared, StepInputs};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// What a training of a Transformer starts from: all parameters are shared.
 pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
-    let layout = Arc::new(Layout::new(config, &problem.freeze));
+    let layout = Arc::new(Layout::new(config, &problem.freeze, Some(TableLayout::ByHead)));
     let (contexts, keys) = Contexts::new(problem, n_parts, |_| false);
     let ranges = contexts.split(&keys, n_parts, shuffle_share(problem.model), SplitAt::LastTokens);
     let part = |range| -> Box<dyn Part> {
@@ -114,8 +114,8 @@ impl TransformerPart {
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let layers = (0..layout.layers.len())
             .map(|layer| Layer {
-                qk: Circuit::new(&layout, true),
-                ov: Circuit::new(&layout, true),
+                qk: Circuit::new(&layout, For::Both),
+                ov: Circuit::new(&layout, For::Both),
                 tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
                 alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.heads_padded)).collect(),
                 at0: Stream::new(rows0.capacity, &layout, &flags),

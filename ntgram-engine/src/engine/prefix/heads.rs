@@ -1,12 +1,13 @@
 //! The attention of one layer: circuits and tables of all its groups of heads, forward and back.
 
 use super::super::buffer::Buffer;
-use super::super::circuits::{self, Circuit};
+use super::super::circuits::{self, Circuit, For};
 use super::super::gemm::{Left, add_product};
-use super::super::layout::Layout;
+use super::super::layout::{Layout, Tables};
 use super::super::simd::Isa;
 use super::super::stream::Stream;
 use super::attend::{self, Gradients, Keys, Read};
+use super::by_head;
 use std::ops::Range;
 
 /// One layer's attention.
@@ -24,7 +25,7 @@ pub(super) struct Heads {
 struct Group {
     qk: Circuit,
     ov: Circuit,
-    /// Gradients by the circuits, (d, d, heads).
+    /// Gradients by the circuits, as the tables lie: (d, width).
     d_qk: Buffer,
     d_ov: Buffer,
     /// Of the rows that ask, and of all.
@@ -44,26 +45,59 @@ pub(super) struct TableGradients {
     d_scores: Buffer,
 }
 
+/// Floats of a row of a table.
+pub(super) fn table_width(layout: &Layout) -> usize {
+    match layout.tables {
+        Tables::ByHead => layout.d_module * layout.heads_padded,
+        Tables::ByCoordinate => layout.heads * layout.stride_module,
+    }
+}
+
+/// Floats of a row of the gradient by keys.
+pub(super) fn key_width(layout: &Layout) -> usize {
+    match layout.tables {
+        Tables::ByHead => table_width(layout),
+        Tables::ByCoordinate => layout.stride_module,
+    }
+}
+
+/// A circuit as the tables lie.
+fn matrix<'a>(layout: &Layout, circuit: &'a Circuit) -> &'a [f32] {
+    match layout.tables {
+        Tables::ByHead => &circuit.heads_last,
+        Tables::ByCoordinate => &circuit.coordinates_last,
+    }
+}
+
 impl TableGradients {
     /// For at most `rows` rows, and queries with at most `keys` keys.
     pub(super) fn new(layout: &Layout, rows: usize, keys: usize) -> Self {
-        let table = || Buffer::new(rows * layout.d_module * layout.heads_padded);
-        Self { du: table(), d_o: table(), d_key: table(), d_scores: Buffer::new(keys * layout.heads_padded) }
+        let table = |width: usize| Buffer::new(rows * width);
+        let (width, key_width) = (table_width(layout), key_width(layout));
+        let d_scores = Buffer::new(keys * layout.heads_padded);
+        Self { du: table(width), d_o: table(width), d_key: table(key_width), d_scores }
     }
 
-    pub(super) fn clear(&mut self, layout: &Layout, rows: usize) {
-        let size = rows * layout.d_module * layout.heads_padded;
-        [&mut self.du, &mut self.d_o, &mut self.d_key].into_iter().for_each(|table| table[..size].fill(0.0));
+    /// Zeros for `rows` rows, of which those from `asking` on ask.
+    pub(super) fn clear(&mut self, layout: &Layout, rows: usize, asking: usize) {
+        let width = table_width(layout);
+        self.du[..(rows - asking) * width].fill(0.0);
+        self.d_o[..rows * width].fill(0.0);
+        self.d_key[..rows * key_width(layout)].fill(0.0);
     }
 }
 
 impl Heads {
     /// For at most `rows` rows and weights of `weights` queries and keys.
     pub(super) fn new(layout: &Layout, layer: usize, rows: usize, weights: usize) -> Self {
-        let size = layout.d_module * layout.heads_padded;
+        let size = table_width(layout);
+        let tables = match layout.tables {
+            Tables::ByHead => For::ByHead,
+            Tables::ByCoordinate => For::ByCoordinate,
+        };
         let group = |_| Group {
-            qk: Circuit::new(layout, false),
-            ov: Circuit::new(layout, false),
+            qk: Circuit::new(layout, tables),
+            ov: Circuit::new(layout, tables),
             d_qk: Buffer::new(layout.d_module * size),
             d_ov: Buffer::new(layout.d_module * size),
             u: Buffer::new(rows * size),
@@ -89,13 +123,13 @@ impl Heads {
 
     /// Fills the tables: `o` of the first `rows` rows, `u` of those from `asking` on.
     pub(super) fn fill<I: Isa>(&mut self, layout: &Layout, stream: &Stream, rows: usize, asking: usize) {
-        let &Layout { d_module: d, stride_module: stride, heads_padded, .. } = layout;
-        let width = d * heads_padded;
+        let &Layout { d_module: d, stride_module: stride, .. } = layout;
+        let width = table_width(layout);
         for Group { qk, ov, u, o, .. } in &mut self.groups {
             // u = QKᵀ qk_in, o = OVᵀ ov_in
             let left = Left::rows(&stream.qk_in[asking * stride..], stride);
-            add_product::<I>(u, left, &qk.heads_last, rows - asking, d, width, true);
-            add_product::<I>(o, Left::rows(&stream.ov_in, stride), &ov.heads_last, rows, d, width, true);
+            add_product::<I>(u, left, matrix(layout, qk), rows - asking, d, width, true);
+            add_product::<I>(o, Left::rows(&stream.ov_in, stride), matrix(layout, ov), rows, d, width, true);
         }
     }
 
@@ -149,16 +183,23 @@ impl Heads {
         gradients: &TableGradients,
     ) {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
-        let width = d * heads_padded;
+        let width = table_width(layout);
         let Group { qk, ov, d_qk, d_ov, .. } = &mut self.groups[k];
         let TableGradients { du, d_o, d_key, .. } = gradients;
         let asked = rows - asking;
-        let by_input = |data| Left::Strips { data, row: width, stride: heads_padded, len: heads };
+        let by_input = |data| match layout.tables {
+            Tables::ByHead => Left::Strips { data, row: width, stride: heads_padded, len: heads },
+            Tables::ByCoordinate => Left::Strips { data, row: width, stride, len: d },
+        };
         // u = QKᵀ qk_in
         let (of_asking, d_of_asking) = (&stream.qk_in[asking * stride..], &mut stream.d_qk_in[asking * stride..]);
         add_product::<I>(d_qk, Left::columns(of_asking, stride), du, d, asked, width, false);
         add_product::<I>(d_of_asking, by_input(du), &qk.transposed, asked, d * heads, stride, false);
-        attend::add_over_heads::<I>(layout, &mut stream.d_qk_in[..rows * stride], d_key);
+        let d_qk_in = &mut stream.d_qk_in[..rows * stride];
+        match layout.tables {
+            Tables::ByHead => by_head::add_over_heads::<I>(layout, d_qk_in, d_key),
+            Tables::ByCoordinate => d_qk_in.iter_mut().zip(&**d_key).for_each(|(to, x)| *to += x),
+        }
         // o = OVᵀ ov_in
         add_product::<I>(d_ov, Left::columns(&stream.ov_in, stride), d_o, d, rows, width, false);
         add_product::<I>(&mut stream.d_ov_in, by_input(d_o), &ov.transposed, rows, d * heads, stride, false);
@@ -167,8 +208,12 @@ impl Heads {
     /// From the circuits' gradients to the parameters', added.
     pub(super) fn end<I: Isa>(&mut self, layout: &Layout, params: &[f32], grad: &mut [f32]) {
         for (group, slots) in self.groups.iter_mut().zip(&layout.layers[self.layer]) {
-            std::mem::swap(&mut group.qk.heads_last, &mut group.d_qk);
-            std::mem::swap(&mut group.ov.heads_last, &mut group.d_ov);
+            for (circuit, gradient) in [(&mut group.qk, &mut group.d_qk), (&mut group.ov, &mut group.d_ov)] {
+                match layout.tables {
+                    Tables::ByHead => std::mem::swap(&mut circuit.heads_last, gradient),
+                    Tables::ByCoordinate => circuit.take_gradient(layout, gradient),
+                }
+            }
             circuits::backward::<I>(&group.qk, &group.ov, layout, slots, params, grad);
         }
     }

@@ -9,6 +9,8 @@
 //! `packing`: sequences as words that sort. `heads`, `attend`: attention of one layer. `loss`: of the scored nodes.
 
 mod attend;
+mod by_coordinate;
+mod by_head;
 mod heads;
 mod loss;
 mod packing;
@@ -28,7 +30,7 @@ use super::unembed::{Shape, Tally};
 use super::{BLOCK, Problem};
 use crate::models::TransformerConfig;
 use attend::Keys;
-use heads::{Heads, TableGradients};
+use heads::{Heads, TableGradients, key_width, table_width};
 use loss::TreeLoss;
 use packing::Packing;
 use std::ops::Range;
@@ -38,7 +40,7 @@ use tree::{Tree, TreeShape};
 
 /// What a training starts from: all parameters are shared.
 pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
-    let layout = Arc::new(Layout::new(config, &problem.freeze));
+    let layout = Arc::new(Layout::new(config, &problem.freeze, None));
     let packing = Packing::new(config.n_vocab, problem.window);
     let sequences = (problem.tokens, problem.window);
     let keys = SampleKeys::new(sequences, (packing.words(), packing.end()), problem.threads, |words, sequence| {
@@ -74,20 +76,28 @@ fn split(keys: &SampleKeys, n_parts: usize) -> Vec<Range<u64>> {
 }
 
 /// Bytes that a piece of a tree may take: all that is read and written for it stays in a processor's second cache.
+#[cfg(not(test))]
 const PIECE_BYTES: usize = 1 << 20;
 
 /// Nodes that a piece has at least, where the batch has as many.
+#[cfg(not(test))]
 const LEAST_NODES: usize = 64;
+
+/// Pieces of a few nodes, so that a small batch has many.
+#[cfg(test)]
+const PIECE_BYTES: usize = 1;
+#[cfg(test)]
+const LEAST_NODES: usize = 5;
 
 /// About the bytes that a node takes.
 fn node_bytes(layout: &Layout, window: usize) -> usize {
-    let &Layout { stride, stride_module, d_module, heads_padded, .. } = layout;
+    let &Layout { stride, stride_module, heads_padded, .. } = layout;
     let groups: usize = layout.layers.iter().map(Vec::len).sum();
     let layers = layout.layers.len();
-    let table = if layers > 1 { d_module * heads_padded } else { 0 };
+    let (table, keys) = if layers > 1 { (table_width(layout), key_width(layout)) } else { (0, 0) };
     let mlps: usize = layout.mlps.iter().flatten().map(|map| 2 * map.stride).sum();
     let streams = layers * (2 * stride + 4 * stride_module) + 4 * stride;
-    size_of::<f32>() * (2 * groups * table + 3 * table + streams + mlps + groups * window / 2 * heads_padded)
+    size_of::<f32>() * (2 * groups * table + 2 * table + keys + streams + mlps + groups * window / 2 * heads_padded)
 }
 
 /// A range of the sequences, with all that the Transformer needs to work on it.
@@ -247,7 +257,7 @@ impl PrefixPart {
         let asking = self.asking_in_table();
         self.heads[0].fill::<I>(layout, &self.streams[0], rows, asking);
         for gradients in &mut self.first_gradients {
-            gradients.clear(layout, rows);
+            gradients.clear(layout, rows, asking);
         }
         self.loss.begin(&params[layout.w_u.clone()]);
     }
@@ -377,7 +387,7 @@ impl PrefixPart {
             stream.d_ov_in[..all * stride_module].fill(0.0);
             for k in 0..self.heads[l].groups() {
                 let gradients = &mut self.later_gradients;
-                gradients.clear(&layout, all);
+                gradients.clear(&layout, all, asking);
                 let heads = &mut self.heads[l];
                 Self::for_levels(&self.tree, l, first, |keys, weights, nodes| {
                     let dr = &dr[nodes.start * stride_module..nodes.end * stride_module];
