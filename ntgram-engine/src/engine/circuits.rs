@@ -4,7 +4,7 @@
 //! `OV[e, c] = Σ_t W_V[t, e] W_O[c, t]`, so that a head writes `OVᵀ x` of a token it sees. `t` runs over the head's coordinates.
 
 use super::buffer::Buffer;
-use super::layout::{HeadGroup, Layout, Tables};
+use super::layout::{HeadGroup, Layout};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// One circuit matrix in the layouts that the products need.
@@ -14,14 +14,14 @@ pub(super) struct Circuit {
     pub(super) heads_last: Buffer,
     /// `[e, h, c]`, `c` padded: (d, heads stride); empty where nobody asks for it.
     pub(super) coordinates_last: Buffer,
-    /// `e` padded: (d heads, stride), by the tables' columns: `[c, h, e]` where those lie by head, else `[h, c, e]`.
+    /// `[c, h, e]`, `e` padded: (d heads, stride); likewise.
     pub(super) transposed: Buffer,
 }
 
 /// Which layouts a circuit has.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum For {
-    /// Tables by head.
+    /// Tables by head, both ways.
     ByHead,
     /// Tables by coordinate.
     ByCoordinate,
@@ -35,22 +35,18 @@ impl Circuit {
         Self {
             heads_last: Buffer::new(d * d * heads_padded),
             coordinates_last: Buffer::new(if tables == For::ByHead { 0 } else { d * heads * stride }),
-            transposed: Buffer::new(d * heads * stride),
+            transposed: Buffer::new(if tables == For::Both { d * heads * stride } else { 0 }),
         }
     }
 
     /// Fills the other layouts from `heads_last`.
     fn spread(&mut self, layout: &Layout) {
         let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
-        // The row of `transposed` of a column (c, h).
-        let [of_c, of_h] = match layout.tables {
-            Tables::ByHead => [heads * stride, stride],
-            Tables::ByCoordinate => [stride, d * stride],
-        };
         for (e, row) in self.heads_last.chunks_exact(d * heads_padded).enumerate() {
-            for (c, column) in row.chunks_exact(heads_padded).enumerate() {
-                for (h, &x) in column[..heads].iter().enumerate() {
-                    self.transposed[c * of_c + h * of_h + e] = x;
+            let columns = row.chunks_exact(heads_padded).zip(self.transposed.chunks_exact_mut(heads * stride));
+            for (column, transposed) in columns {
+                for (&x, strip) in column.iter().zip(transposed.chunks_exact_mut(stride)) {
+                    strip[e] = x;
                 }
             }
         }
@@ -97,24 +93,41 @@ vector_fn! {
         factor: f32,
         add: bool,
     ) -> () {
-        let [rows, columns, depth] = sizes;
-        for v in (0..heads_padded).step_by(I::Half::LANES) {
-            let mut i = 0;
-            while i < rows {
-                let height = if rows - i >= 4 { 4 } else { 1 };
-                let mut j = 0;
-                while j < columns {
-                    let at = [i, j, v];
-                    let (c, sizes) = ((&mut *c.0, c.1), [depth, heads_padded]);
-                    j += match (height, columns - j) {
-                        (4, 2..) => tile::<I::Half, 4, 2>(c, a, b, at, sizes, factor, add),
-                        (4, _) => tile::<I::Half, 4, 1>(c, a, b, at, sizes, factor, add),
-                        (_, 4..) => tile::<I::Half, 1, 4>(c, a, b, at, sizes, factor, add),
-                        (_, _) => tile::<I::Half, 1, 1>(c, a, b, at, sizes, factor, add),
-                    };
-                }
-                i += height;
+        if heads_padded.is_multiple_of(I::Wide::LANES) {
+            tiles::<I::Wide>(c, a, b, sizes, heads_padded, factor, add);
+        } else {
+            tiles::<I::Half>(c, a, b, sizes, heads_padded, factor, add);
+        }
+    }
+}
+
+/// The product, tile by tile.
+#[inline(always)]
+fn tiles<V: Lanes>(
+    c: (&mut [f32], Steps),
+    a: (&[f32], Steps),
+    b: (&[f32], Steps),
+    [rows, columns, depth]: [usize; 3],
+    heads_padded: usize,
+    factor: f32,
+    add: bool,
+) {
+    for v in (0..heads_padded).step_by(V::LANES) {
+        let mut i = 0;
+        while i < rows {
+            let height = if rows - i >= 4 { 4 } else { 1 };
+            let mut j = 0;
+            while j < columns {
+                let at = [i, j, v];
+                let (c, sizes) = ((&mut *c.0, c.1), [depth, heads_padded]);
+                j += match (height, columns - j) {
+                    (4, 2..) => tile::<V, 4, 2>(c, a, b, at, sizes, factor, add),
+                    (4, _) => tile::<V, 4, 1>(c, a, b, at, sizes, factor, add),
+                    (_, 4..) => tile::<V, 1, 4>(c, a, b, at, sizes, factor, add),
+                    (_, _) => tile::<V, 1, 1>(c, a, b, at, sizes, factor, add),
+                };
             }
+            i += height;
         }
     }
 }

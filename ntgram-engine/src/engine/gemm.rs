@@ -66,12 +66,11 @@ fn some_rows<I: Isa, const M: usize>(
 ) -> usize {
     match a {
         Left::Rows { data, stride } => {
-            let strips =
-                Strips::<M> { rows: std::array::from_fn(|i| &data[(m + i) * stride..]), stride: 0, len: depth };
+            let strips = Strips::<M> { rows: rows_from(&data[m * stride..], stride), stride: 0, len: depth };
             tiles::<I, _, M>(c, strips, b, depth, width, afresh);
         }
         Left::Strips { data, row, stride, len } => {
-            let strips = Strips::<M> { rows: std::array::from_fn(|i| &data[(m + i) * row..]), stride, len };
+            let strips = Strips::<M> { rows: rows_from(&data[m * row..], row), stride, len };
             tiles::<I, _, M>(c, strips, b, depth, width, afresh);
         }
         Left::Columns { data, stride } => {
@@ -79,6 +78,16 @@ fn some_rows<I: Isa, const M: usize>(
         }
     }
     M
+}
+
+/// The first `M` rows of a matrix, each with all that follows it.
+#[inline(always)]
+fn rows_from<const M: usize>(data: &[f32], stride: usize) -> [&[f32]; M] {
+    let mut rows = [data; M];
+    for (m, row) in rows.iter_mut().enumerate() {
+        *row = &data[m * stride..];
+    }
+    rows
 }
 
 /// The factors of `M` rows of the product.
@@ -100,32 +109,22 @@ struct Columns<'a> {
     stride: usize,
 }
 
-/// `sums[m] += factors[m] * row`.
-#[inline(always)]
-fn add_row<V: Lanes, const M: usize, const W: usize>(sums: &mut [[V; W]; M], factors: [f32; M], row: &[f32]) {
-    let mut right = [V::zero(); W];
-    for (w, x) in right.iter_mut().enumerate() {
-        *x = V::load(&row[w * V::LANES..]);
-    }
-    for (sums, factor) in sums.iter_mut().zip(factors) {
-        let factor = V::splat(factor);
-        for (sum, &x) in sums.iter_mut().zip(&right) {
-            *sum = factor.fma(x, *sum);
-        }
-    }
-}
-
 impl<const M: usize> Factors<M> for Strips<'_, M> {
     #[inline(always)]
     fn accumulate<V: Lanes, const W: usize>(self, sums: &mut [[V; W]; M], b: &[f32], depth: usize, width: usize) {
         let Self { rows, stride, len } = self;
         for strip in 0..depth / len {
-            let strips: [&[f32]; M] = std::array::from_fn(|m| &rows[m][strip * stride..][..len]);
+            let mut strips = rows;
+            for row in &mut strips {
+                *row = &row[strip * stride..][..len];
+            }
             let mut at = strip * len * width;
             for k in 0..len {
-                let row = &b[at..at + W * V::LANES];
+                let right = load_row::<V, W>(&b[at..]);
                 at += width;
-                add_row(sums, strips.map(|strip| strip[k]), row);
+                for (sums, strip) in sums.iter_mut().zip(&strips) {
+                    add_product_of(sums, strip[k], &right);
+                }
             }
         }
     }
@@ -137,11 +136,30 @@ impl<const M: usize> Factors<M> for Columns<'_> {
         let Self { data, stride } = self;
         let mut at = 0;
         for k in 0..depth {
-            let row = &b[at..at + W * V::LANES];
+            let right = load_row::<V, W>(&b[at..]);
             at += width;
-            let factors = &data[k * stride..][..M];
-            add_row(sums, std::array::from_fn(|m| factors[m]), row);
+            for (sums, &factor) in sums.iter_mut().zip(&data[k * stride..][..M]) {
+                add_product_of(sums, factor, &right);
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn load_row<V: Lanes, const W: usize>(row: &[f32]) -> [V; W] {
+    let row = &row[..W * V::LANES];
+    let mut vectors = [V::zero(); W];
+    for (w, x) in vectors.iter_mut().enumerate() {
+        *x = V::load(&row[w * V::LANES..]);
+    }
+    vectors
+}
+
+#[inline(always)]
+fn add_product_of<V: Lanes, const W: usize>(sums: &mut [V; W], factor: f32, row: &[V; W]) {
+    let factor = V::splat(factor);
+    for (sum, &x) in sums.iter_mut().zip(row) {
+        *sum = factor.fma(x, *sum);
     }
 }
 
@@ -205,6 +223,107 @@ fn tile<V: Lanes, F: Factors<M>, const M: usize, const W: usize>(
     }
 }
 
+vector_fn! {
+    /// `C[m, n] += A[m]·B[n]` for the rows of `A` (rows, width) and `B` (columns, width), whose length is a multiple of 8; rows of `C` lie
+    /// `stride` apart. Sums run over the lanes of a wide vector, then over these.
+    pub(super) fn add_products_of_rows<'a, I>(
+        c: (&'a mut [f32], usize),
+        a: &'a [f32],
+        b: &'a [f32],
+        rows: usize,
+        columns: usize,
+        width: usize,
+    ) -> () {
+        let (c, stride) = c;
+        let (a, b) = (&a[..rows * width], &b[..columns * width]);
+        let mut m = 0;
+        while m < rows {
+            let (c, a) = (&mut c[m * stride..], &a[m * width..]);
+            m += match rows - m {
+                4.. if I::WIDE_REGISTERS => dot_rows::<I, 4>(c, a, b, columns, width, stride),
+                2.. => dot_rows::<I, 2>(c, a, b, columns, width, stride),
+                _ => dot_rows::<I, 1>(c, a, b, columns, width, stride),
+            };
+        }
+    }
+}
+
+/// The first `M` rows of it; returns `M`.
+#[inline(always)]
+fn dot_rows<I: Isa, const M: usize>(
+    c: &mut [f32],
+    a: &[f32],
+    b: &[f32],
+    columns: usize,
+    width: usize,
+    stride: usize,
+) -> usize {
+    let mut n = 0;
+    while n < columns {
+        let (c, b) = (&mut c[n..], &b[n * width..]);
+        n += match columns - n {
+            4.. if I::WIDE_REGISTERS => dot_tile::<I, M, 4>(c, a, b, width, stride),
+            2.. => dot_tile::<I, M, 2>(c, a, b, width, stride),
+            _ => dot_tile::<I, M, 1>(c, a, b, width, stride),
+        };
+    }
+    M
+}
+
+/// The first `M` rows and `N` columns of it; returns `N`.
+#[inline(always)]
+fn dot_tile<I: Isa, const M: usize, const N: usize>(
+    c: &mut [f32],
+    a: &[f32],
+    b: &[f32],
+    width: usize,
+    stride: usize,
+) -> usize {
+    let (mut left, mut right) = ([a; M], [b; N]);
+    for (m, row) in left.iter_mut().enumerate() {
+        *row = &a[m * width..][..width];
+    }
+    for (n, row) in right.iter_mut().enumerate() {
+        *row = &b[n * width..][..width];
+    }
+    let mut sums = [[I::Wide::zero(); N]; M];
+    let whole = width / I::Wide::LANES * I::Wide::LANES;
+    let mut k = 0;
+    while k < whole {
+        add_lanes_at(&mut sums, &left, &right, k);
+        k += I::Wide::LANES;
+    }
+    let mut rest = [[I::Half::zero(); N]; M];
+    if whole < width {
+        add_lanes_at(&mut rest, &left, &right, whole);
+    }
+    for (m, (sums, rest)) in sums.iter().zip(&rest).enumerate() {
+        for (c, (sum, rest)) in c[m * stride..][..N].iter_mut().zip(sums.iter().zip(rest)) {
+            *c += sum.sum() + rest.sum();
+        }
+    }
+    N
+}
+
+#[inline(always)]
+fn add_lanes_at<V: Lanes, const M: usize, const N: usize>(
+    sums: &mut [[V; N]; M],
+    left: &[&[f32]; M],
+    right: &[&[f32]; N],
+    k: usize,
+) {
+    let mut vectors = [V::zero(); N];
+    for (vector, row) in vectors.iter_mut().zip(right) {
+        *vector = V::load(&row[k..]);
+    }
+    for (sums, row) in sums.iter_mut().zip(left) {
+        let x = V::load(&row[k..]);
+        for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+            *sum = x.fma(vector, *sum);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::simd::{Detected, Job, dispatch};
@@ -218,6 +337,37 @@ mod tests {
         fn run<I: Isa>(self) {
             let [rows, depth, width] = self.3;
             add_product::<I>(self.0, self.1, self.2, rows, depth, width, self.4);
+        }
+    }
+
+    struct ProductsOfRows<'a>(&'a mut [f32], &'a [f32], &'a [f32], [usize; 4]);
+
+    impl Job for ProductsOfRows<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<I: Isa>(self) {
+            let [rows, columns, width, stride] = self.3;
+            add_products_of_rows::<I>((self.0, stride), self.1, self.2, rows, columns, width);
+        }
+    }
+
+    #[test]
+    fn products_of_rows_are_those_by_hand() {
+        let number = |i: usize| (i * 7919 % 23) as f32 - 11.0;
+        for (rows, columns, width) in [(0, 3, 8), (1, 1, 8), (3, 5, 16), (9, 7, 24), (8, 4, 40), (6, 10, 32)] {
+            let stride = columns + 3;
+            let a: Vec<f32> = (0..rows * width).map(number).collect();
+            let b: Vec<f32> = (0..columns * width).map(|i| number(i + 5)).collect();
+            for level in Detected::all() {
+                let mut c = vec![2.0; rows * stride];
+                dispatch(level, ProductsOfRows(&mut c, &a, &b, [rows, columns, width, stride]));
+                for (i, &got) in c.iter().enumerate() {
+                    let (m, n) = (i / stride, i % stride);
+                    let product = || (0..width).map(|k| a[m * width + k] * b[n * width + k]).sum::<f32>();
+                    let want = if n < columns { 2.0 + product() } else { 2.0 };
+                    assert_eq!(got, want, "{level:?} {rows} {columns} {width}");
+                }
+            }
         }
     }
 

@@ -115,6 +115,9 @@ impl Layout {
         let list = config.weights();
         let (d, d_module, n_vocab) = (config.d_model, config.d_module(), config.n_vocab);
         let all_heads = config.n_modules * config.n_heads;
+        // Pairs keep their circuits in several layouts.
+        let most = if tables.is_some() { CIRCUIT_LEN } else { 4 * CIRCUIT_LEN };
+        let n_groups = all_heads.div_ceil((most / (d_module * d_module) / PAD * PAD).max(PAD));
         let tables = tables.unwrap_or_else(|| Tables::best(d_module, all_heads));
         let stride_module = match tables {
             Tables::ByHead => padded(d_module),
@@ -122,7 +125,6 @@ impl Layout {
         };
         // Modules read the stream itself where it is not compressed.
         let stride = if config.compresses() { padded(d) } else { stride_module };
-        let n_groups = all_heads.div_ceil((CIRCUIT_LEN / (d_module * d_module) / PAD * PAD).max(PAD));
         let heads = all_heads.div_ceil(n_groups);
         let (heads_padded, d_head) = (padded(heads), d_module / config.n_heads);
         let mut len = 0;
@@ -318,7 +320,7 @@ mod tests {
                 n_heads,
                 ..Default::default()
             };
-            let layout = Layout::new(&config, &Freeze::default(), None);
+            let layout = Layout::new(&config, &Freeze::default(), Some(Tables::ByHead));
             assert_eq!(layout.layers[1].len(), groups);
             let total: usize = config.parameters().iter().map(|p| p.len()).sum();
             assert_eq!(layout.places().count(), total);

@@ -95,7 +95,10 @@ fn scores<V: Lanes, const J: usize>(
     most: &mut V,
     [d, stride, heads, v]: [usize; 4],
 ) -> usize {
-    let rows: [&[f32]; J] = std::array::from_fn(|j| &qk_in[keys[j] as usize * stride..][..d]);
+    let mut rows = [qk_in; J];
+    for (row, &key) in rows.iter_mut().zip(keys) {
+        *row = &qk_in[key as usize * stride..][..d];
+    }
     let mut sums = [V::zero(); J];
     for c in 0..d {
         let u = V::load(&u[c * heads + v..]);
@@ -227,7 +230,10 @@ fn d_alphas<V: Lanes, const J: usize>(
     total: &mut V,
     [size, heads, v]: [usize; 3],
 ) -> usize {
-    let rows: [&[f32]; J] = std::array::from_fn(|j| &o[keys[j] as usize * size..][..size]);
+    let mut rows = [o; J];
+    for (row, &key) in rows.iter_mut().zip(keys) {
+        *row = &o[key as usize * size..][..size];
+    }
     let mut sums = [V::zero(); J];
     for (c, &dr) in dr.iter().enumerate() {
         let dr = V::splat(dr);

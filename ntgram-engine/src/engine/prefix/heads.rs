@@ -2,7 +2,7 @@
 
 use super::super::buffer::Buffer;
 use super::super::circuits::{self, Circuit, For};
-use super::super::gemm::{Left, add_product};
+use super::super::gemm::{Left, add_product, add_products_of_rows};
 use super::super::layout::{Layout, Tables};
 use super::super::simd::Isa;
 use super::super::stream::Stream;
@@ -182,19 +182,15 @@ impl Heads {
         asking: usize,
         gradients: &TableGradients,
     ) {
-        let &Layout { d_module: d, stride_module: stride, heads, heads_padded, .. } = layout;
+        let &Layout { d_module: d, stride_module: stride, .. } = layout;
         let width = table_width(layout);
         let Group { qk, ov, d_qk, d_ov, .. } = &mut self.groups[k];
         let TableGradients { du, d_o, d_key, .. } = gradients;
         let asked = rows - asking;
-        let by_input = |data| match layout.tables {
-            Tables::ByHead => Left::Strips { data, row: width, stride: heads_padded, len: heads },
-            Tables::ByCoordinate => Left::Strips { data, row: width, stride, len: d },
-        };
         // u = QKᵀ qk_in
         let (of_asking, d_of_asking) = (&stream.qk_in[asking * stride..], &mut stream.d_qk_in[asking * stride..]);
         add_product::<I>(d_qk, Left::columns(of_asking, stride), du, d, asked, width, false);
-        add_product::<I>(d_of_asking, by_input(du), &qk.transposed, asked, d * heads, stride, false);
+        add_products_of_rows::<I>((d_of_asking, stride), du, matrix(layout, qk), asked, d, width);
         let d_qk_in = &mut stream.d_qk_in[..rows * stride];
         match layout.tables {
             Tables::ByHead => by_head::add_over_heads::<I>(layout, d_qk_in, d_key),
@@ -202,7 +198,7 @@ impl Heads {
         }
         // o = OVᵀ ov_in
         add_product::<I>(d_ov, Left::columns(&stream.ov_in, stride), d_o, d, rows, width, false);
-        add_product::<I>(&mut stream.d_ov_in, by_input(d_o), &ov.transposed, rows, d * heads, stride, false);
+        add_products_of_rows::<I>((&mut stream.d_ov_in, stride), d_o, matrix(layout, ov), rows, d, width);
     }
 
     /// From the circuits' gradients to the parameters', added.
