@@ -94,16 +94,16 @@ vector_fn! {
         add: bool,
     ) -> () {
         if heads_padded.is_multiple_of(I::Wide::LANES) {
-            tiles::<I::Wide>(c, a, b, sizes, heads_padded, factor, add);
+            tiles::<I, I::Wide>(c, a, b, sizes, heads_padded, factor, add);
         } else {
-            tiles::<I::Half>(c, a, b, sizes, heads_padded, factor, add);
+            tiles::<I, I::Half>(c, a, b, sizes, heads_padded, factor, add);
         }
     }
 }
 
 /// The product, tile by tile.
 #[inline(always)]
-fn tiles<V: Lanes>(
+fn tiles<I: Isa, V: Lanes>(
     c: (&mut [f32], Steps),
     a: (&[f32], Steps),
     b: (&[f32], Steps),
@@ -121,6 +121,7 @@ fn tiles<V: Lanes>(
                 let at = [i, j, v];
                 let (c, sizes) = ((&mut *c.0, c.1), [depth, heads_padded]);
                 j += match (height, columns - j) {
+                    (4, 4..) if I::WIDE_REGISTERS => tile::<V, 4, 4>(c, a, b, at, sizes, factor, add),
                     (4, 2..) => tile::<V, 4, 2>(c, a, b, at, sizes, factor, add),
                     (4, _) => tile::<V, 4, 1>(c, a, b, at, sizes, factor, add),
                     (_, 4..) => tile::<V, 1, 4>(c, a, b, at, sizes, factor, add),
@@ -144,15 +145,23 @@ fn tile<V: Lanes, const H: usize, const W: usize>(
     add: bool,
 ) -> usize {
     let mut sums = [[V::zero(); W]; H];
+    let (mut left, mut right) = ([a.0; H], [b.0; W]);
+    for (h, strip) in left.iter_mut().enumerate() {
+        *strip = &a.0[(i + h) * a.1.row * heads_padded + v..];
+    }
+    for (w, strip) in right.iter_mut().enumerate() {
+        *strip = &b.0[(j + w) * b.1.column * heads_padded + v..];
+    }
+    let (left_step, right_step) = (a.1.column * heads_padded, b.1.row * heads_padded);
     for k in 0..depth {
-        let mut right = [V::zero(); W];
-        for (w, right) in right.iter_mut().enumerate() {
-            *right = V::load(&b.0[(k * b.1.row + (j + w) * b.1.column) * heads_padded + v..]);
+        let mut vectors = [V::zero(); W];
+        for (vector, strip) in vectors.iter_mut().zip(&right) {
+            *vector = V::load(&strip[k * right_step..]);
         }
-        for (h, sums) in sums.iter_mut().enumerate() {
-            let left = V::load(&a.0[((i + h) * a.1.row + k * a.1.column) * heads_padded + v..]);
-            for (sum, &right) in sums.iter_mut().zip(&right) {
-                *sum = left.fma(right, *sum);
+        for (sums, strip) in sums.iter_mut().zip(&left) {
+            let x = V::load(&strip[k * left_step..]);
+            for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                *sum = x.fma(vector, *sum);
             }
         }
     }

@@ -158,7 +158,9 @@ impl PrefixPart {
         let shape = TreeShape { packing, n_vocab: config.n_vocab, window: problem.window, first, law_context, deep };
         let in_cache = (PIECE_BYTES / node_bytes(&layout, problem.window)).max(LEAST_NODES).max(depth);
         let capacity = in_cache.min(samples.saturating_mul(depth));
-        let table = TokenTable::new(config.n_vocab, depth, samples);
+        let first_tokens =
+            packing.first_token(range.start)..(packing.first_token(range.end - 1) + 1).min(config.n_vocab);
+        let table = TokenTable::new(config.n_vocab, depth, first_tokens, samples);
         let table_rows = table.capacity(samples);
         let weights = capacity * depth;
         let rows_of = |layer: usize| if layer == 0 { table_rows } else { capacity };

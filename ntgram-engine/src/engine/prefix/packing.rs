@@ -25,6 +25,11 @@ impl Packing {
         1 << (self.per_word.min(self.window) as u32 * self.bits)
     }
 
+    /// The first token of a sequence whose first word this is, or would be.
+    pub(super) fn first_token(&self, word: u64) -> usize {
+        (word >> (self.bits as usize * (self.per_word.min(self.window) - 1))) as usize
+    }
+
     /// The tokens of each word.
     fn tokens_of_words(self) -> impl Iterator<Item = usize> {
         (0..self.window).step_by(self.per_word).map(move |start| self.per_word.min(self.window - start))

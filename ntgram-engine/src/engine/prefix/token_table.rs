@@ -2,6 +2,7 @@
 //! are few.
 
 use super::super::stream::Span;
+use std::ops::Range;
 
 /// No row.
 const NONE: u32 = u32::MAX;
@@ -25,15 +26,15 @@ pub(super) struct TokenTable {
 }
 
 impl TokenTable {
-    /// For batches of at most `samples` sequences.
-    pub(super) fn new(n_vocab: usize, positions: usize, samples: usize) -> Self {
+    /// For batches of at most `samples` sequences, whose first tokens are all in `first`.
+    pub(super) fn new(n_vocab: usize, positions: usize, first: Range<usize>, samples: usize) -> Self {
         let of_batch = samples < BATCH_ROWS_BELOW * n_vocab;
-        let mut new = Self { n_vocab, positions, of_batch, row: Vec::new(), tokens: Vec::new(), spans: Vec::new() };
-        if of_batch {
-            new.row = vec![NONE; positions * n_vocab];
-        } else {
-            new.tokens = (0..positions).flat_map(|_| 0..n_vocab as u32).collect();
-            new.spans = (0..positions).map(|p| Span { position: p, rows: p * n_vocab..(p + 1) * n_vocab }).collect();
+        let row = vec![NONE; positions * n_vocab];
+        let mut new = Self { n_vocab, positions, of_batch, row, tokens: Vec::new(), spans: Vec::new() };
+        if !of_batch {
+            new.row[first].fill(0);
+            new.row[n_vocab..].fill(0);
+            (0..positions).for_each(|position| new.add_position(position));
         }
         new
     }
@@ -58,20 +59,25 @@ impl TokenTable {
                 row[token as usize] = 0;
             }
         }
-        for (position, row) in self.row.chunks_exact_mut(self.n_vocab).enumerate() {
-            let start = self.tokens.len();
-            for (token, row) in row.iter_mut().enumerate().filter(|(_, row)| **row != NONE) {
-                *row = self.tokens.len() as u32;
-                self.tokens.push(token as u32);
-            }
-            self.spans.push(Span { position, rows: start..self.tokens.len() });
+        for position in 0..self.positions {
+            self.add_position(position);
         }
+    }
+
+    /// Gives rows to those tokens of a position whose row is not [`NONE`].
+    fn add_position(&mut self, position: usize) {
+        let start = self.tokens.len();
+        let rows = &mut self.row[position * self.n_vocab..][..self.n_vocab];
+        for (token, row) in rows.iter_mut().enumerate().filter(|(_, row)| **row != NONE) {
+            *row = self.tokens.len() as u32;
+            self.tokens.push(token as u32);
+        }
+        self.spans.push(Span { position, rows: start..self.tokens.len() });
     }
 
     /// The row of a token at a position.
     #[inline(always)]
     pub(super) fn row(&self, position: usize, token: u32) -> u32 {
-        let place = position * self.n_vocab + token as usize;
-        if self.of_batch { self.row[place] } else { place as u32 }
+        self.row[position * self.n_vocab + token as usize]
     }
 }
