@@ -392,7 +392,7 @@ fn a_low_rank_model_leaves_its_logits_as_they_are_where_asked() {
     assert!(largest_difference(&(&b - b.mean(None)), &a) < 1e-6 && largest_difference(&a, &b) > 1e-3);
     let rows = plain.context_rows(&tokens()).unwrap();
     let expected = plain.w_e().index_select(0, &rows).matmul(&plain.w_u().transpose(0, 1));
-    assert_eq!(b.select(1, 1), expected);
+    assert!(largest_difference(&b.select(1, 1), &expected) < 1e-6);
     let data = generate_data(64, 10, &law(1), 3, &mut TorchRng::new(5)).unwrap();
     let options = TrainOptions { engine: Some(Engine::Autograd), ..TrainOptions::lr(0.01).quiet() };
     let [a, b] = [&mut centred, &mut plain].map(|model| train(model, &data, &options).unwrap().loss);
