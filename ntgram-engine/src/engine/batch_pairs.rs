@@ -40,7 +40,7 @@ const WORD: usize = u64::BITS as usize;
 const PLACE_BITS: u32 = 28;
 
 /// Scored positions that a batch may have.
-pub(crate) const MOST_POSITIONS: usize = (1 << PLACE_BITS) - 1;
+pub(super) const MOST_POSITIONS: usize = (1 << PLACE_BITS) - 1;
 
 impl BatchPairs {
     /// For batches of `batch_size` scored positions over `contexts`; `range` is what this part works on.

@@ -1,7 +1,8 @@
 //! Into how many parts a problem is divided, by estimates of work and memory.
 
 use super::Problem;
-use super::layout::Layout;
+use super::layout::{Layout, Tables};
+use super::{prefix, transformer};
 use crate::models::ModelConfig;
 
 /// Attention modules that take about as much work as the unembedding.
@@ -38,18 +39,22 @@ pub(super) fn shuffle_share(model: ModelConfig) -> f64 {
 /// need. It must be no more than twice the parameters, moments and sequences alone.
 pub(super) fn part_count(problem: &Problem) -> usize {
     let n = problem.model.n_vocab();
-    let pairs = problem.batch_size.min(n.pow(2));
-    if pairs * sample_work(problem.model) < WORK_FOR_TWO {
+    let pairs = problem.batch_size.min(n.saturating_pow(2)).saturating_mul(problem.scored());
+    if pairs.saturating_mul(sample_work(problem.model)) < WORK_FOR_TWO {
         return 1;
     }
     let ModelConfig::Transformer(config) = problem.model else { return 2 };
-    let layout = Layout::new(config, &problem.freeze, None);
-    let model = size_of::<f32>() * layout.len;
-    let params_and_moments = 3 * model;
     let sequences = size_of_val(problem.tokens);
-    let keys = problem.tokens.len() / 3 * size_of::<u32>();
-    let parts = 2 * size_of::<f32>() * layout.part_len(n.min(pairs));
-    let ours = params_and_moments + keys + parts;
+    let samples = problem.tokens.len() / problem.window;
+    let (model, keys, part) = if transformer::takes(problem, config) {
+        let layout = Layout::new(config, &problem.freeze, Some(Tables::ByHead));
+        (size_of::<f32>() * layout.len, samples * size_of::<u32>(), size_of::<f32>() * layout.part_len(n.min(pairs)))
+    } else {
+        let sizes = prefix::Sizes::new(problem, config);
+        (sizes.model_bytes(), sizes.keys_bytes(), sizes.part_bytes() as usize)
+    };
+    let params_and_moments = 3 * model;
+    let ours = params_and_moments + keys + 2 * part;
     let allowed = 2 * (params_and_moments + sequences);
     if ours <= SMALL_MEMORY || model + sequences + ours <= allowed { 2 } else { 1 }
 }

@@ -3,7 +3,7 @@
 //! A part owns its contexts' rows of the table `W_E` and their Adam state; `W_U` is shared.
 
 use super::adam::{self, Factors};
-use super::batch_pairs::BatchPairs;
+use super::batch_pairs::{BatchPairs, MOST_POSITIONS};
 use super::buffer::Buffer;
 use super::contexts::{Contexts, SplitAt};
 use super::deferred::{self, AdamTable, Deferred};
@@ -17,6 +17,14 @@ use super::{BLOCK, Problem};
 use crate::models::{LowRankConfig, LowRankWeights, Place};
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Why a training of a low-rank model cannot be done; `None` if it can.
+pub(super) fn refused(problem: &Problem) -> Option<String> {
+    let samples = problem.batch_size.min(problem.tokens.len() / problem.window);
+    let positions = samples.saturating_mul(problem.scored());
+    (positions > MOST_POSITIONS)
+        .then(|| format!("a batch has {positions} scored positions, and it takes up to {MOST_POSITIONS}"))
+}
 
 /// What a training of a low-rank model starts from.
 pub(super) fn prepare(problem: &Problem, config: &LowRankConfig, lists: Lists, n_parts: usize) -> Prepared {

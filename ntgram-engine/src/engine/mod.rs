@@ -75,11 +75,7 @@ mod transformer;
 mod unembed;
 
 use crate::models::{Freeze, ModelConfig};
-pub(crate) use batch_pairs::MOST_POSITIONS;
 pub use trainer::Trainer;
-
-/// Largest vocabulary: a context and a target share 32 bits.
-const MOST_TOKENS: usize = 1024;
 
 /// Pairs of a block: as many as the unembedding works on side by side, one in each lane of a vector.
 const BLOCK: usize = 16;
@@ -161,4 +157,13 @@ pub struct StepOutcome {
     pub loss: f64,
     /// Share of samples whose next token has the largest logit.
     pub accuracy: f64,
+}
+
+/// Why the engine cannot do it; `None` if it can. Which epochs there are is of no account.
+pub(crate) fn refused(problem: &Problem) -> Option<String> {
+    match problem.model {
+        ModelConfig::LowRank(_) => low_rank::refused(problem),
+        ModelConfig::Transformer(config) if transformer::takes(problem, config) => None,
+        ModelConfig::Transformer(config) => prefix::refused(problem, config),
+    }
 }

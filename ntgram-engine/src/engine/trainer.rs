@@ -1,6 +1,5 @@
 //! A training: the parts of its batches, threads to work on them, and Adam's steps.
 
-use super::MOST_TOKENS;
 use super::adam::Factors;
 use super::buffer::Buffer;
 use super::deferred::Deferred;
@@ -13,7 +12,7 @@ use super::simd::{Detected, dispatch};
 use super::unembed::Tally;
 use super::{AdamState, Problem, StepOutcome, low_rank, prefix, transformer};
 use crate::error::{Error, Result};
-use crate::models::{ModelConfig, Norm, TransformerConfig};
+use crate::models::ModelConfig;
 use std::sync::{Arc, Mutex, RwLock};
 
 /// A training under way: [`Trainer::step`] until there is no batch left, [`Trainer::params`] at any time, [`Trainer::finish`].
@@ -58,7 +57,7 @@ impl Trainer {
     ) -> Result<Self> {
         let lists = Lists { params: &params, adam };
         let prepared = match problem.model {
-            ModelConfig::Transformer(config) if is_pairs(problem, config) => {
+            ModelConfig::Transformer(config) if transformer::takes(problem, config) => {
                 transformer::prepare(problem, config, n_parts)
             }
             ModelConfig::Transformer(config) => prefix::prepare(problem, config, n_parts),
@@ -233,12 +232,6 @@ impl Trainer {
     fn zeros(&self) -> Vec<f32> {
         vec![0.0; self.initial.len()]
     }
-}
-
-/// Whether pairs of tokens are all that there is to work on: the special case that `transformer` is for.
-fn is_pairs(problem: &Problem, config: &TransformerConfig) -> bool {
-    let plain = config.norm == Norm::Layer && config.d_inner.is_none();
-    plain && problem.window == 3 && problem.order == 3 && config.n_vocab <= MOST_TOKENS
 }
 
 /// Threads that help with the parts, and with the order of the samples; none where one is enough.

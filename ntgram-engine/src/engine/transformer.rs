@@ -19,6 +19,23 @@ use crate::models::TransformerConfig;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// Largest vocabulary: a row of a table is a token in 16 bits, a context and a target share 32.
+const MOST_TOKENS: usize = 1024;
+
+/// Size of modules from which on `prefix` is faster, and floats of a circuit of all heads up to which it takes as little memory.
+const LARGE_MODULE: usize = 32;
+const LARGE_CIRCUIT: usize = 1 << 16;
+
+/// Whether pairs of tokens are all that there is to work on, in small modules. `prefix` could do it, too: what is here takes a third of
+/// the time at N 10, d 5, H 5, B 512, four sevenths at N 100, d 10, H 5, B 1024, and 9 tenths of it at N 50, d 10, H 20, B 256; at N 200,
+/// d 50, H 11, B 1024 it would take 1.2 times as long (`examples/family.rs` measures).
+pub(super) fn takes(problem: &Problem, config: &TransformerConfig) -> bool {
+    let pairs = problem.window == 3 && problem.order == 3;
+    let circuit = config.n_modules.saturating_mul(config.n_heads).saturating_mul(config.d_model * config.d_model);
+    let small = config.d_model < LARGE_MODULE || circuit > LARGE_CIRCUIT;
+    pairs && !config.compresses() && config.n_vocab <= MOST_TOKENS && small
+}
+
 /// What a training of a Transformer starts from: all parameters are shared.
 pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
     let layout = Arc::new(Layout::new(config, &problem.freeze, Some(TableLayout::ByHead)));

@@ -2,7 +2,7 @@
 
 use super::options::{Engine, Schedule, TrainOptions};
 use crate::data::Data;
-use crate::engine::{Epoch, MOST_POSITIONS, Problem, Trainer};
+use crate::engine::{self, Epoch, Problem, Trainer};
 use crate::error::{Error, Result};
 use crate::laws::{Law, entropy};
 use crate::models::{Freeze, ModelConfig, ParamSpec, n_values};
@@ -99,11 +99,27 @@ impl<'a> Task<'a> {
 
     /// Why the circuit engine cannot do it; `None` if it can.
     pub fn refused_by_circuit_engine(&self) -> Option<String> {
-        let ModelConfig::LowRank(_) = self.model else { return None };
-        let scored = self.data.context_window() - (self.law.order() - 1).max(1);
-        let positions = self.data.batch_size().min(self.data.rows()).saturating_mul(scored);
-        (positions > MOST_POSITIONS)
-            .then(|| format!("a batch has {positions} scored positions, and it takes up to {MOST_POSITIONS}"))
+        engine::refused(&self.problem(&[]))
+    }
+
+    /// What the circuit engine is to do, in these epochs.
+    fn problem<'p>(&'p self, epochs: &'p [Epoch]) -> Problem<'p> {
+        Problem {
+            model: self.model,
+            freeze: self.freeze,
+            order: self.law.order(),
+            law: self.law.last_table(),
+            window: self.data.context_window(),
+            entropy: entropy(self.law),
+            tokens: self.data.tokens(),
+            epochs,
+            batch_size: self.data.batch_size(),
+            loss: self.options.loss,
+            threads: self
+                .options
+                .threads
+                .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        }
     }
 
     /// The engine asked for, or the fastest that can do it. `only_autograd`: a reason of the caller's why the circuit engine cannot.
@@ -140,20 +156,7 @@ impl<'a> Task<'a> {
         let mut rng = options.first_rng();
         let mut epoch = |k| Epoch { shuffle: Some(rng.loader_seed()), lr: options.rate(k) };
         let epochs: Vec<Epoch> = (0..self.epochs()).map(&mut epoch).collect();
-        let problem = Problem {
-            model: self.model,
-            freeze: self.freeze,
-            order: self.law.order(),
-            law: self.law.last_table(),
-            window: self.data.context_window(),
-            entropy: entropy(self.law),
-            tokens: self.data.tokens(),
-            epochs: &epochs,
-            batch_size: self.data.batch_size(),
-            loss: options.loss,
-            threads: options.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
-        };
-        Trainer::new(&problem, values, options.adam.as_ref())
+        Trainer::new(&self.problem(&epochs), values, options.adam.as_ref())
     }
 }
 

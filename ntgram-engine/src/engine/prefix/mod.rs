@@ -40,15 +40,19 @@ use tree::{Tree, TreeShape};
 
 /// What a training starts from: all parameters are shared.
 pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: usize) -> Prepared {
-    let layout = Arc::new(Layout::new(config, &problem.freeze, None));
-    let packing = Packing::new(config.n_vocab, problem.window);
+    let sizes = Sizes::new(problem, config);
+    let packing = sizes.packing;
     let sequences = (problem.tokens, problem.window);
     let keys = SampleKeys::new(sequences, (packing.words(), packing.end()), problem.threads, |words, sequence| {
         packing.pack(words, sequence);
     });
     let ranges = split(&keys, n_parts);
-    let part =
-        |range| -> Box<dyn Part> { Box::new(PrefixPart::new(problem, Arc::clone(&layout), config, packing, range)) };
+    let Sizes { samples, nodes, table_rows, layout, .. } = sizes;
+    let layout = Arc::new(layout);
+    let part = |range| -> Box<dyn Part> {
+        let sizes = [samples, nodes, table_rows];
+        Box::new(PrefixPart::new(problem, Arc::clone(&layout), config, packing, range, sizes))
+    };
     let parts = ranges.into_iter().map(part).collect();
     let contexts = Contexts {
         rows: Vec::new(),
@@ -88,6 +92,94 @@ const LEAST_NODES: usize = 64;
 const PIECE_BYTES: usize = 1;
 #[cfg(test)]
 const LEAST_NODES: usize = 5;
+
+/// How much of what there is in a training.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    layout: Layout,
+    packing: Packing,
+    /// Sequences in all, and most of a batch.
+    sequences: usize,
+    samples: usize,
+    /// Positions that are worked on, `T − 1`.
+    depth: usize,
+    /// Epochs that shuffle anew.
+    reorders: bool,
+    /// Most nodes of a piece, and most rows of the token table.
+    nodes: usize,
+    table_rows: usize,
+}
+
+impl Sizes {
+    pub(super) fn new(problem: &Problem, config: &TransformerConfig) -> Self {
+        let layout = Layout::new(config, &problem.freeze, None);
+        let depth = problem.window - 1;
+        let sequences = problem.tokens.len() / problem.window;
+        let samples = problem.batch_size.min(sequences);
+        let packing = Packing::new(config.n_vocab, problem.window);
+        let in_cache = (PIECE_BYTES / node_bytes(&layout, problem.window)).max(LEAST_NODES).max(depth);
+        let nodes = in_cache.min(samples.saturating_mul(depth));
+        let table_rows = depth * config.n_vocab.min(samples);
+        let reorders = problem.epochs.len() > 1;
+        Self { layout, packing, sequences, samples, depth, reorders, nodes, table_rows }
+    }
+
+    /// Of the parameters as they lie here.
+    pub(super) fn model_bytes(&self) -> usize {
+        size_of::<f32>() * self.layout.len
+    }
+
+    /// Of the keys and the order of the sequences.
+    pub(super) fn keys_bytes(&self) -> usize {
+        let words = self.packing.words();
+        let word = if self.packing.end() <= 1 << u16::BITS { size_of::<u16>() } else { size_of::<u32>() };
+        let order = if self.reorders || words > 1 { size_of::<u32>() } else { 0 };
+        self.sequences * (words * word + order)
+    }
+
+    /// About what a part takes for itself. A float, since sizes that no memory holds are asked for, too.
+    pub(super) fn part_bytes(&self) -> f64 {
+        let Self { layout, depth, .. } = self;
+        let layers = layout.layers.len() as f64;
+        let groups = layout.layers[0].len() as f64;
+        let [nodes, rows, depth, heads, d, stride, stride_module, width, keys] = [
+            self.nodes,
+            self.table_rows,
+            *depth,
+            layout.heads_padded,
+            layout.d_module,
+            layout.stride,
+            layout.stride_module,
+            table_width(layout),
+            key_width(layout),
+        ]
+        .map(|size| size as f64);
+        let later = if layers > 1.0 { 1.0 } else { 0.0 };
+        let circuits = layers * groups * 2.0 * d * (d * heads + 2.0 * width);
+        let tables = groups * rows * (4.0 * width + keys)
+            + nodes * (2.0 * groups * (layers - 1.0) * width)
+            + later * nodes * (2.0 * width + keys);
+        let weights = layers * groups * nodes * depth * heads;
+        let streams = (rows + (layers - 1.0) * nodes) * (2.0 * stride + 4.0 * stride_module)
+            + nodes * (2.0 * stride + (layers + 1.0) * stride_module);
+        let mlps: usize = layout.mlps.iter().flatten().map(|map| 4 * map.stride).sum();
+        4.0 * (layout.len as f64 + circuits + tables + weights + streams + nodes * mlps as f64)
+    }
+}
+
+/// Memory that a part may take whatever the size of the model, and how many times its parameters where those are large; in bytes.
+const MOST_BYTES: f64 = (1u64 << 31) as f64;
+const MOST_TIMES: f64 = 16.0;
+
+/// Why it cannot train the model; `None` if it can.
+pub(super) fn refused(problem: &Problem, config: &TransformerConfig) -> Option<String> {
+    let sizes = Sizes::new(problem, config);
+    let (bytes, model) = (sizes.part_bytes(), sizes.model_bytes() as f64);
+    (bytes > MOST_BYTES.max(MOST_TIMES * model)).then(|| {
+        let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
+        format!("its circuits and tables would take {:.1} GiB beside {:.1} GiB of parameters", gib(bytes), gib(model))
+    })
+}
 
 /// About the bytes that a node takes.
 fn node_bytes(layout: &Layout, window: usize) -> usize {
@@ -148,20 +240,17 @@ impl PrefixPart {
         config: &TransformerConfig,
         packing: Packing,
         range: Range<u64>,
+        [samples, capacity, table_rows]: [usize; 3],
     ) -> Self {
         let flags = Flags::from(config);
         let (depth, n_layers) = (problem.window - 1, config.n_layers);
         let first = (problem.order - 1).max(1) - 1;
         let law_context = problem.compared_law().map(|_| problem.order - 1);
-        let samples = problem.batch_size.min(problem.tokens.len() / problem.window);
         let deep = n_layers > 1;
         let shape = TreeShape { packing, n_vocab: config.n_vocab, window: problem.window, first, law_context, deep };
-        let in_cache = (PIECE_BYTES / node_bytes(&layout, problem.window)).max(LEAST_NODES).max(depth);
-        let capacity = in_cache.min(samples.saturating_mul(depth));
         let first_tokens =
             packing.first_token(range.start)..(packing.first_token(range.end - 1) + 1).min(config.n_vocab);
         let table = TokenTable::new(config.n_vocab, depth, first_tokens, samples);
-        let table_rows = table.capacity(samples);
         let weights = capacity * depth;
         let rows_of = |layer: usize| if layer == 0 { table_rows } else { capacity };
         let nodes = |stride: usize| Buffer::new(capacity.next_multiple_of(BLOCK) * stride);

@@ -39,11 +39,6 @@ impl TokenTable {
         new
     }
 
-    /// The most rows that there can be, in batches of at most `samples` sequences.
-    pub(super) fn capacity(&self, samples: usize) -> usize {
-        self.positions * self.n_vocab.min(samples)
-    }
-
     /// Gives rows to the tokens of a batch's sequences; `unpack(k, tokens)` writes those of sequence `k`.
     pub(super) fn fill(&mut self, sequences: usize, mut unpack: impl FnMut(usize, &mut [u32])) {
         if !self.of_batch {
