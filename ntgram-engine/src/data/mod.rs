@@ -6,10 +6,10 @@ mod stream;
 
 use crate::error::{Error, Result};
 use crate::laws::{Law, Sequences};
-use crate::rng::TorchRng;
+use crate::rng::{MOST_PERMUTED, TorchRng};
 
-/// Most sequences of one data set: PyTorch's `randperm` draws differently from here on.
-const MAX_ROWS: usize = u32::MAX as usize / 20 - 1;
+/// Most sequences of one data set: as many as can be shuffled.
+const MAX_ROWS: usize = MOST_PERMUTED;
 
 /// Training data: `batch_size × num_batch` sequences of `T` tokens, and the law they were drawn from.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,9 @@ impl Data {
     /// The order in which the original's `train(…, seed)` visits the sequences (shape `rows`): its data loader draws two
     /// int64 and seeds a fresh generator with the second, whose permutation this is.
     pub fn shuffle(&self, seed: u64) -> Vec<u32> {
-        TorchRng::new(shuffle_seed(seed)).randperm(self.rows() as u32)
+        TorchRng::new(shuffle_seed(seed))
+            .randperm(self.rows() as u32)
+            .expect("data has up to as many rows as can be permuted")
     }
 
     /// The shuffled batches of one pass, in the original's order.

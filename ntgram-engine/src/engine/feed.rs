@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn batches_are_the_same_whoever_shuffles() {
         let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
-        let order = TorchRng::new(5).randperm(keys.len() as u32);
+        let order = TorchRng::new(5).randperm(keys.len() as u32).unwrap();
         let want: Vec<u32> = order.iter().map(|&i| keys[i as usize].into()).collect();
         let long = keys.iter().map(|&key| key.into()).collect();
         let short = || Keys::Short(keys.clone());

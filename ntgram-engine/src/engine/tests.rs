@@ -64,7 +64,7 @@ fn compare(model: ModelConfig, freeze: Freeze, loss: Loss, sparse: bool, batch_s
     }
     let problem =
         Problem { freeze, entropy: 0.25, shuffle: Some(seed), loss, ..simple(model, &law, &tokens, batch_size) };
-    let order = TorchRng::new(seed).randperm(samples as u32);
+    let order = TorchRng::new(seed).randperm(samples as u32).unwrap();
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
         // Two batches: what the first leaves behind must not show in the second, which is smaller.

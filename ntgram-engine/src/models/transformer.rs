@@ -88,7 +88,11 @@ impl TransformerConfig {
     /// `word_emb.weight (N,d)`, `pos_emb.weight (T,d)`, then for each layer and module
     /// `attn_seq.{layer}.{module}.in_proj_weight (3d,d)` (rows: Q, K, V) and `….out_proj.weight (d,d)`, then for each
     /// layer's MLP `mlp_seq.{layer}.{k}.weight`/`.bias` (`k` even: the GELUs take the odd places), `unemb.weight (N,d)`.
+    /// None for sizes that [`check`](Self::check) refuses.
     pub fn parameters(&self) -> Vec<ParamSpec> {
+        if self.check().is_err() {
+            return vec![];
+        }
         let (n, d, t) = (self.n_vocab, self.d_model, self.context_window);
         let mut list = vec![
             ParamSpec::new("word_emb.weight".into(), &[n, d], ParamKind::WordEmb),
