@@ -22,6 +22,6 @@ pub use crate::statistics::{least, mean, most};
 pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
 pub use crate::train::{
-    Engine, History, Loss, Snapshot, Snapshots, TrainOptions, Training, train, train_all, train_lot,
+    Engine, History, Loss, Snapshot, Snapshots, TrainOptions, Training, train, train_all, train_each, train_lot,
 };
 pub use tch::{Device, Kind, Tensor};

@@ -12,7 +12,7 @@ use super::inputs::{HUGE, ODD, law, low_rank, texts, transformer};
 crate::groups! {
     "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, Snapshots::every, Snapshots::of" => options,
     "train, Training::new" => trainings,
-    "train_all, train_lot" => lots,
+    "train_all, train_each, train_lot" => lots,
     "Task::new, Task::model, Task::freeze, Task::law, Task::data, Task::options, Task::steps, Task::engine, Task::refused_by_circuit_engine" => tasks,
     "Task::circuit_trainer, Trainer::step, Trainer::params, Trainer::finish, Trainer::loss_and_gradients, Trainer as Run, train_values" => the_circuit_engine,
     "drive, side_by_side, Run::engine, Run::step, Run::values, Run::finish" => runs,
@@ -181,6 +181,17 @@ fn lots(calls: &mut Calls) {
             refused
         });
     }
+    calls.right("one diverges, and the others' histories are there", || {
+        let (mut first, mut second, mut third) = (low_rank(), low_rank(), low_rank());
+        let data = data(4, 6);
+        let alone = train(&mut third, &data, &quiet())?.loss;
+        let mut results = train_each(vec![
+            Training::new(&mut first, &data, TrainOptions::lr(1e38).quiet()),
+            Training::new(&mut second, &data, quiet()),
+        ])?;
+        let kept = results.pop().unwrap()?;
+        Ok(kept.loss == alone && matches!(results[0], Err(Error::Diverged { .. })) && train_each(vec![])?.is_empty())
+    });
     calls.refused("one diverges", "diverged", || {
         let mut models = [low_rank(), low_rank()];
         let len = models[1].params().to_flat().len();
