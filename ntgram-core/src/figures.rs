@@ -5,19 +5,21 @@ use tch::Tensor;
 use crate::error::{Error, Result};
 use crate::interp::{Attribution, Method};
 use crate::plot::{BarChart, Color, Heatmap, Plane};
-use crate::tensors::values;
+use crate::tensors::{check_real, values};
 
 /// A heatmap of a matrix, rows downwards, both axes labelled by index.
 ///
 /// # Errors
 /// Not a matrix, or an empty one.
 pub fn heatmap(matrix: &Tensor) -> Result<Heatmap> {
+    heatmap_of("matrix", matrix)
+}
+
+fn heatmap_of(argument: &'static str, matrix: &Tensor) -> Result<Heatmap> {
+    check_real(argument, matrix)?;
     let [rows, columns] = matrix.size()[..] else {
-        return Err(Error::argument(
-            "matrix",
-            format!("of shape {:?}", matrix.size()),
-            "it must have rows and columns",
-        ));
+        let value = format!("of shape {:?}", matrix.size());
+        return Err(Error::argument(argument, value, "it must have rows and columns"));
     };
     Heatmap::new(&values(matrix)?, rows as usize, columns as usize)
 }
@@ -64,6 +66,7 @@ impl Plane {
 
 /// Both columns of a matrix.
 fn coordinates(argument: &'static str, matrix: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
+    check_real(argument, matrix)?;
     let [_, 2] = matrix.size()[..] else {
         let value = format!("of shape {:?}", matrix.size());
         return Err(Error::argument(argument, value, "it must have two columns"));
@@ -77,7 +80,7 @@ fn coordinates(argument: &'static str, matrix: &Tensor) -> Result<(Vec<f64>, Vec
 /// # Errors
 /// Not a matrix, or an empty one.
 pub fn attention_heatmap(map: &Tensor, title: &str) -> Result<Heatmap> {
-    Ok(heatmap(map)?.range(0.0, 1.0).x_label("Position 1").y_label("Position 2").title(title))
+    Ok(heatmap_of("map", map)?.range(0.0, 1.0).x_label("Position 1").y_label("Position 2").title(title))
 }
 
 /// For every example, how far the contribution to the correct next token is ahead of the best wrong one ([`Attribution::margins`]), as

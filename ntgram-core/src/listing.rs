@@ -40,12 +40,31 @@ pub(crate) fn shown(count: usize, most: usize) -> Vec<Option<usize>> {
     (0..half).map(Some).chain([None]).chain((count - half..count).map(Some)).collect()
 }
 
+/// A text of up to `most` characters; of a longer one its start and its end.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let half = most / 2;
+    let start: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(count - half).collect();
+    format!("{start} {CUT} {end} ({count} characters)")
+}
+
+/// Whether a text has spaces that HTML leaves out unless it is told to keep them.
+fn is_spaced(text: &str) -> bool {
+    text.trim() != text || text.contains("  ") || text.contains(['\n', '\t'])
+}
+
 /// The columns as an HTML table.
 pub(crate) fn to_html(columns: &[Column]) -> String {
     let cell = |column: &Column, head: bool, text: &str| {
         let tag = if head || column.kind == Kind::Names { "th" } else { "td" };
         let style = match column.kind {
             Kind::Numbers | Kind::Names => "text-align:right;white-space:nowrap",
+            // a page would join what is apart
+            Kind::Text if is_spaced(text) => "text-align:left;white-space:pre-wrap",
             Kind::Text => "text-align:left",
         };
         format!("<{tag} style=\"{style}\">{}</{tag}>", escape(text))
@@ -112,6 +131,9 @@ mod tests {
         assert!(html.contains("<td style=\"text-align:right;white-space:nowrap\">-1.50</td>"), "{html}");
         assert!(html.contains("<th style=\"text-align:right;white-space:nowrap\">10</th>"), "{html}");
         assert_eq!(html.matches("<tr>").count(), 3);
+        let spaced =
+            to_html(&[Column::new(Kind::Text, "a", vec!["x  y".to_owned(), " z".to_owned(), "x y".to_owned()])]);
+        assert_eq!(spaced.matches("white-space:pre-wrap").count(), 2, "{spaced}");
     }
 
     #[test]
@@ -128,5 +150,7 @@ mod tests {
         assert_eq!(shown(3, 3), [Some(0), Some(1), Some(2)]);
         assert_eq!(shown(9, 4), [Some(0), Some(1), None, Some(7), Some(8)]);
         assert_eq!(shown(0, 4), []);
+        assert_eq!(cut("abcé", 4), "abcé");
+        assert_eq!(cut("abcdé", 4), "ab ⋯ dé (5 characters)");
     }
 }

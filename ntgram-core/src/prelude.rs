@@ -5,9 +5,9 @@ pub use crate::error::{Error, Result};
 pub use crate::figures::{attention_heatmap, by_attention, diverging_heatmap, every_attention, heatmap, plane};
 pub use crate::interp::{
     Attribution, Method, Superposition, Svd, alignment, attention_map, back_track, cosine_similarity, divergence,
-    exact_attention_map, full_ov_circuit, full_qk_circuit, gather_w_o, gram, least_squares_fit, new_computation_basis,
-    ov_circuit, projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum, superposition, svd,
-    svdvals,
+    exact_attention_map, full_ov_circuit, full_qk_circuit, gather_w_o, gram, layer_norm, least_squares_fit,
+    new_computation_basis, ov_circuit, projector, projector_distance, qk_circuit, rank_d_part, second_order_optimum,
+    superposition, svd, svdvals,
 };
 pub use crate::interrupt::interrupted;
 pub use crate::laws::{
@@ -25,6 +25,6 @@ pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
 pub use crate::train::{
     Engine, History, Loss, Schedule, Snapshot, Snapshots, TrainOptions, Training, stream_words, train, train_all,
-    train_lot,
+    train_each, train_lot,
 };
 pub use tch::{Device, Kind, Tensor};

@@ -2,7 +2,10 @@
 
 /// Mean; NaN of an empty list.
 pub fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
+    let count = values.len() as f64;
+    let sum: f64 = values.iter().sum();
+    // a sum of very large numbers may be none where their mean is
+    if sum.is_infinite() { values.iter().map(|value| value / count).sum() } else { sum / count }
 }
 
 /// The least value; NaN if one is, or if there is none.

@@ -11,8 +11,9 @@ use crate::files::write_whole;
 use crate::listing::{self, CUT, Kind};
 use crate::numbers::{self, Small};
 
-/// Rows and columns shown before a table is cut in the middle.
+/// Rows and columns shown before a table is cut in the middle, and characters of a cell.
 const SHOWN: usize = 20;
+const LONGEST: usize = 500;
 
 /// A polars data frame with a notebook's display.
 ///
@@ -38,7 +39,7 @@ impl Table {
     /// one kind.
     ///
     /// # Errors
-    /// No rows, or a row with other columns or other kinds of values than the first.
+    /// No rows, two columns of one name, or a row with other columns or other kinds of values than the first.
     pub fn from_rows(rows: impl IntoIterator<Item = Row>) -> Result<Self> {
         let rows: Vec<Row> = rows.into_iter().collect();
         let Some(first) = rows.first() else {
@@ -50,6 +51,14 @@ impl Table {
             let columns: Vec<String> = expected.iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
             let value = format!("a list whose row {k} differs");
             return Err(Error::argument("rows", value, format!("all rows must have {}", columns.join(", "))));
+        }
+        let mut names = std::collections::BTreeSet::new();
+        if let Some((name, _)) = expected.iter().find(|(name, _)| !names.insert(name)) {
+            return Err(Error::argument(
+                "rows",
+                format!("with two columns {name:?}"),
+                "each column has a name of its own",
+            ));
         }
         let column = |c: usize| {
             let name = expected[c].0.as_str().into();
@@ -91,7 +100,7 @@ impl Table {
     }
 
     /// An HTML table: numbers to the right with their points in one line, text escaped. Of more than 20 rows or columns the first
-    /// and last ten are shown.
+    /// and last ten are shown, of a cell's text up to 500 characters.
     pub fn to_html(&self) -> String {
         frame_html(&self.frame)
     }
@@ -222,15 +231,15 @@ fn column(column: &Column, rows: &[Option<usize>]) -> listing::Column {
         None => CUT.to_owned(),
         Some(row) if float(*row).is_some() => written.next().unwrap_or_default(),
         Some(row) => match value(*row) {
-            AnyValue::String(text) => text.to_owned(),
-            AnyValue::StringOwned(text) => text.to_string(),
+            AnyValue::String(text) => listing::cut(text, LONGEST),
+            AnyValue::StringOwned(text) => listing::cut(&text, LONGEST),
             AnyValue::Null => "–".to_owned(),
-            other => other.to_string(),
+            other => listing::cut(&other.to_string(), LONGEST),
         },
     };
     let cells = rows.iter().map(text).collect();
     let kind = if column.dtype().is_primitive_numeric() { Kind::Numbers } else { Kind::Text };
-    listing::Column::new(kind, column.name(), cells)
+    listing::Column::new(kind, &listing::cut(column.name(), LONGEST), cells)
 }
 
 /// A float32 with the digits that it has itself: 0.1, not 0.10000000149.

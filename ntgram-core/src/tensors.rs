@@ -22,13 +22,66 @@ use crate::torch::Torch;
 /// # Errors
 /// Complex or quantised values.
 pub fn values(tensor: &Tensor) -> Result<Vec<f64>> {
-    let kind = tensor.f_kind().torch()?;
-    if !is_plain(kind) {
-        return Err(Error::argument("tensor", format!("of kind {kind:?}"), "its values must be real numbers"));
-    }
+    check_real("tensor", tensor)?;
+    check_count("tensor", tensor)?;
     let list = tensor.detach().f_to_device(tch::Device::Cpu).torch()?.f_to_kind(Kind::Double).torch()?;
     Vec::<f64>::try_from(list.f_contiguous().torch()?.f_view(-1).torch()?).torch()
 }
+
+/// A tensor must hold real numbers, all of them stored.
+pub(crate) fn check_real(argument: &'static str, tensor: &Tensor) -> Result<()> {
+    let expected = "it must hold real numbers";
+    if !tensor.defined() {
+        return Err(Error::argument(argument, "a tensor without values", expected));
+    }
+    let kind = tensor.f_kind().torch()?;
+    if !is_plain(kind) {
+        return Err(Error::argument(argument, format!("of kind {kind:?}"), expected));
+    }
+    // what has no strides is sparse, or in a layout of another library
+    if tensor.is_sparse() || tensor.is_mkldnn() {
+        return Err(Error::argument(argument, "sparse", "it must be dense: use `.to_dense(None, false)`"));
+    }
+    Ok(())
+}
+
+/// Every value must be a finite number.
+pub(crate) fn check_finite(argument: &'static str, tensor: &Tensor) -> Result<()> {
+    match tensor.isfinite().all().int64_value(&[]) {
+        0 => Err(Error::argument(argument, "not finite", "every value must be a finite number")),
+        _ => Ok(()),
+    }
+}
+
+/// Most values of a tensor that is copied; an expanded one has more than it stores.
+const MOST_VALUES: usize = 1 << 31;
+
+fn check_count(argument: &'static str, tensor: &Tensor) -> Result<()> {
+    match tensor.numel() {
+        count if count > MOST_VALUES => {
+            Err(Error::argument(argument, format!("of shape {:?}", tensor.size()), "a copy has up to 2^31 values"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a singular value decomposition of `rows × columns` numbers that would take minutes, or more; nothing could stop it.
+pub(crate) fn check_decomposition(
+    argument: &'static str,
+    value: impl ToString,
+    rows: usize,
+    columns: usize,
+) -> Result<()> {
+    let cost = rows as f64 * columns as f64 * rows.min(columns) as f64;
+    if cost <= MOST_PRODUCTS {
+        return Ok(());
+    }
+    let expected = format!("the decomposition of {rows} × {columns} numbers takes too long");
+    Err(Error::argument(argument, value, expected))
+}
+
+/// Products of a decomposition: some half a minute on two cores.
+const MOST_PRODUCTS: f64 = 3.0e10;
 
 /// Whether values of this kind are plain real numbers.
 pub(crate) fn is_plain(kind: Kind) -> bool {
@@ -76,12 +129,14 @@ pub trait RandomTensor {
 impl RandomTensor for TorchRng {
     fn randn_tensor(&mut self, size: &[usize]) -> Result<Tensor> {
         let total =
-            size.iter().try_fold(1usize, |total, &side| total.checked_mul(side)).filter(|&total| total <= 1 << 31);
-        let Some(total) = total else {
-            return Err(Error::argument("size", format!("{size:?}"), "a tensor has up to 2^31 values"));
-        };
-        let shape: Vec<i64> = size.iter().map(|&side| side as i64).collect();
-        Ok(Tensor::from_slice(&self.randn(total)).view(&shape[..]))
+            size.iter().try_fold(1usize, |total, &side| total.checked_mul(side)).filter(|&total| total <= MOST_VALUES);
+        let too_many =
+            || Error::argument("size", format!("{size:?}"), "a tensor has up to 2^31 values, if memory has room");
+        let Some(total) = total else { return Err(too_many()) };
+        let shape =
+            size.iter().map(|&side| i64::try_from(side)).collect::<Result<Vec<_>, _>>().map_err(|_| too_many())?;
+        let values = self.randn(total).map_err(|_| too_many())?;
+        Ok(Tensor::from_slice(&values).view(&shape[..]))
     }
 }
 
@@ -135,7 +190,7 @@ mod tests {
     #[test]
     fn random_tensors_are_the_streams_and_sizes_are_checked() {
         let tensor = TorchRng::new(3).randn_tensor(&[4, 5]).unwrap();
-        let list: Vec<f64> = TorchRng::new(3).randn(20).into_iter().map(f64::from).collect();
+        let list: Vec<f64> = TorchRng::new(3).randn(20).unwrap().into_iter().map(f64::from).collect();
         assert_eq!((tensor.size(), values(&tensor).unwrap()), (vec![4, 5], list));
         assert!(TorchRng::new(3).randn_tensor(&[usize::MAX, 2]).is_err());
     }

@@ -241,7 +241,7 @@ fn cell_8() {
         }
         let mut mean = 0.0;
         for _ in 0..30 {
-            let q = Tensor::from_slice(&rng.randn(n_vocab * d)).view([n_vocab as i64, d as i64]);
+            let q = Tensor::from_slice(&rng.randn(n_vocab * d).unwrap()).view([n_vocab as i64, d as i64]);
             mean += projector_distance(&q, &directions).unwrap() / 30.0;
         }
         check(&format!("rank {dim}, random"), mean, expected["random_mean"].as_f64().unwrap(), 1e-4);

@@ -89,7 +89,7 @@ fn gen_d_laws_of_cell_8() {
     assert_law(&second, &dims["5"]["non_axis_aligned.law"], "d = 5, not aligned");
     assert_eq!(w.size(), [10, 5]);
     let mut rng = TorchRng::after_training(30);
-    (0..30).for_each(|_| drop(rng.randn(50)));
+    (0..30).for_each(|_| drop(rng.randn(50).unwrap()));
     assert_law(&law(10, true, &mut rng).0, &dims["10"]["axis_aligned.law"], "d = 10, aligned");
     let mut rng = TorchRng::after_training(33);
     assert_law(&law(10, false, &mut rng).0, &dims["10"]["non_axis_aligned.law"], "d = 10, not aligned");
@@ -113,7 +113,7 @@ fn sums_of_powers_are_libtorchs_bit_for_bit() {
                 assert!(base.iter().any(|x| !x.is_finite()), "alpha {alpha}, N {n_vocab}");
                 continue;
             };
-            let order = TorchRng::new(1).randperm(n_vocab as u32);
+            let order = TorchRng::new(1).randperm(n_vocab as u32).unwrap();
             let expected: Vec<f32> = order.iter().map(|&j| base[j as usize]).collect();
             assert_eq!(law.last_table(), expected, "alpha {alpha}, N {n_vocab}");
         }

@@ -290,8 +290,7 @@ fn scores_and_what_a_head_adds_go_through_the_compression() {
         let config = TransformerConfig { n_layers: 1, n_heads: if two_heads { 2 } else { 1 }, ..kind };
         let model = model(&config);
         let head = config.n_heads - 1;
-        let h =
-            if config.norm == Norm::Layer { ntgram_core::models::ops::layer_norm(&model.w_e()) } else { model.w_e() };
+        let h = if config.norm == Norm::Layer { layer_norm(&model.w_e()).unwrap() } else { model.w_e() };
         // embeddings by the circuits between tokens; positions, which come in behind W_C, by hand
         let e = (config.d_module() / config.n_heads) as i64;
         let own = |w: &Tensor| w.narrow(0, head as i64 * e, e); // (e, d_h)

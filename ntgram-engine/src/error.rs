@@ -65,9 +65,14 @@ impl std::fmt::Debug for Error {
 }
 
 impl Error {
-    /// An [`Error::Argument`]: `expected` completes the sentence "`argument` is `value`, but …".
+    /// An [`Error::Argument`]: `expected` completes the sentence "`argument` is `value`, but …". Of long ones the middle is left out.
     pub fn argument(argument: &'static str, value: impl ToString, expected: impl Into<String>) -> Self {
-        Self::Argument { argument, value: value.to_string(), expected: expected.into() }
+        Self::Argument { argument, value: shortened(&value.to_string()), expected: shortened(&expected.into()) }
+    }
+
+    /// An [`Error::File`] on `path`. Of a long `reason` the middle is left out.
+    pub fn file(path: &Path, expected: &'static str, reason: &str) -> Self {
+        Self::File { path: path.to_owned(), expected, reason: shortened(reason) }
     }
 
     /// An [`Error::Io`] on `path`.
@@ -89,6 +94,21 @@ impl Error {
     }
 }
 
+/// Longest part of a message, in characters: what was passed may be a novel, and what may be passed a list of a thousand names.
+const LONGEST: usize = 600;
+
+/// In one line, and of a long text its start and its end.
+fn shortened(text: &str) -> String {
+    let line = text.split(['\n', '\r']).collect::<Vec<_>>().join(" ");
+    let count = line.chars().count();
+    if count <= LONGEST {
+        return line;
+    }
+    let end = |back: usize| line.char_indices().nth(count - back).map_or(line.len(), |(at, _)| at);
+    let start = line.char_indices().nth(LONGEST / 2).map_or(0, |(at, _)| at);
+    format!("{} … {}", &line[..start], &line[end(LONGEST / 2)..])
+}
+
 /// An index must be below `size`.
 ///
 /// # Errors
@@ -99,4 +119,18 @@ pub fn check_index(argument: &'static str, value: usize, size: usize) -> Result<
     }
     let expected = if size == 0 { "there is none".to_owned() } else { format!("it must be from 0 to {}", size - 1) };
     Err(Error::argument(argument, value, expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_told_by_their_ends_and_in_one_line() {
+        let message = Error::argument("name", "a\nb", "é".repeat(5000) + "end").to_string();
+        assert!(message.starts_with("`name` is a b, but ééé") && message.ends_with("éend"), "{message}");
+        assert!(message.chars().count() < 700);
+        let exact = "x".repeat(LONGEST);
+        assert!(Error::file(Path::new("f"), "file", &exact).to_string().ends_with(&exact));
+    }
 }

@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::linear::{check_pairs, computed};
 use crate::error::{Error, Result, check_index};
 use crate::models::{Model, Transformer};
 
@@ -14,9 +15,10 @@ use crate::models::{Model, Transformer};
 /// [`exact_attention_map`] is what the trained model computes.
 ///
 /// # Errors
-/// No such layer or module; a context window of one token.
+/// No such layer or module; a context window of one token; too many tokens for a map of all pairs, or weights so large that the map is not
+/// finite.
 pub fn attention_map(model: &Transformer, layer: usize, module: usize) -> Result<Tensor> {
-    check_window(model)?;
+    check_all_pairs(model)?;
     let [w_q, w_k, _] = model.w_qkv(layer, module)?;
     let skips = model.config().skips;
     let (emb, pos) = (f64::from(!skips.emb_qk), f64::from(!skips.pos_qk));
@@ -29,7 +31,7 @@ pub fn attention_map(model: &Transformer, layer: usize, module: usize) -> Result
     let q_1 = u(1).matmul(&w_q);
     let s = q_1.matmul(&u(0).matmul(&w_k).transpose(0, 1)) / scale; // (N, N)
     let s_self = (&q_1 * u(1).matmul(&w_k)).sum_dim_intlist(-1, true, Kind::Float) / scale; // (N, 1)
-    Ok((s - s_self).sigmoid())
+    computed("model", (s - s_self).sigmoid())
 }
 
 /// The weight that a head of the trained model gives to the first token of a pair, `(N, N)`: entry `[a, b]` for the pair
@@ -37,9 +39,9 @@ pub fn attention_map(model: &Transformer, layer: usize, module: usize) -> Result
 /// layer.
 ///
 /// # Errors
-/// No such layer, module or head; a context window of one token.
+/// No such layer, module or head; and as [`attention_map`].
 pub fn exact_attention_map(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
-    check_window(model)?;
+    check_all_pairs(model)?;
     let config = model.config();
     check_index("layer", layer, config.n_layers)?;
     check_index("module", module, config.n_modules)?;
@@ -51,12 +53,13 @@ pub fn exact_attention_map(model: &Transformer, layer: usize, module: usize, hea
     let activations = model.forward_with_activations(&Tensor::stack(&[first, second], 1))?;
     let pattern = &activations.layer(layer)?.attention_pattern; // (H, m, N², 2, 2)
     let to_first = pattern.get(module as i64).get(head as i64).select(1, 1).select(1, 0);
-    Ok(to_first.view([n, n]))
+    computed("model", to_first.view([n, n]))
 }
 
-fn check_window(model: &Transformer) -> Result<()> {
+fn check_all_pairs(model: &Transformer) -> Result<()> {
+    let n = model.config().n_vocab as i64;
     match model.config().context_window {
         1 => Err(Error::argument("context_window", 1, "a pair of tokens needs at least 2")),
-        _ => Ok(()),
+        _ => check_pairs("model", n, n),
     }
 }

@@ -30,11 +30,14 @@ pub struct Attribution {
 /// `(M, n)`: for every output token `k`, `W_U[k]·attn_j` less the mean over `k` of the model's logits there.
 ///
 /// # Errors
-/// Tokens the model refuses, or `seq_target` not from 1 to the examples' length less one.
+/// Tokens the model refuses, `seq_target` not from 1 to the examples' length less one, or a model of one token: no other could be wrong.
 pub fn back_track(model: &Transformer, examples: &Tensor, seq_target: usize) -> Result<Attribution> {
+    if model.config().n_vocab < 2 {
+        return Err(Error::argument("model", "over 1 token", "there must be a wrong token to compare with"));
+    }
     let activations = model.forward_with_activations(examples)?;
     let length = examples.size()[1];
-    if seq_target == 0 || seq_target as i64 >= length {
+    if seq_target == 0 || seq_target >= length as usize {
         let expected = format!("it must be from 1 to {}: a position of the examples with a next token", length - 1);
         return Err(Error::argument("seq_target", seq_target, expected));
     }

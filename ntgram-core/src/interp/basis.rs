@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::linear::{Svd, independent};
 use crate::error::{Error, Result};
 use crate::models::Transformer;
 use crate::tensors::NamedTensors;
@@ -31,12 +32,12 @@ impl NamedTensors for UnembeddingBasis {
 /// Tokens the model refuses, or an unembedding whose columns depend on each other.
 pub fn new_computation_basis(model: &Transformer, examples: &Tensor) -> Result<UnembeddingBasis> {
     let activations = model.forward_with_activations(examples)?;
-    let w_u = model.w_u().detach().to_kind(Kind::Double);
-    let inverse = Tensor::f_linalg_inv(&w_u.transpose(0, 1).matmul(&w_u)).map_err(|_| {
+    let Svd { u, s, vh } = independent("model", &model.w_u()).map_err(|_| {
         let expected = "its columns must be linearly independent for a pseudo-inverse";
         Error::argument("model", "one whose unembedding has dependent columns", expected)
     })?;
-    let basis = w_u.matmul(&inverse).transpose(0, 1).to_kind(Kind::Float); // (d, N)
+    // W_U (W_Uᵀ W_U)⁻¹ = U S⁻¹ Vh
+    let basis = (u / s).matmul(&vh).transpose(0, 1).to_kind(Kind::Float); // (d, N)
     let mut entries = Vec::new();
     for name in activations.names() {
         if name != "logits" && !(name == "pos" && model.config().compresses()) {

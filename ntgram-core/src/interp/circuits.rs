@@ -4,8 +4,9 @@
 
 use tch::Tensor;
 
+use super::linear::{check_pairs, computed, layer_norm};
 use crate::error::{Result, check_index};
-use crate::models::ops::normed;
+use crate::models::Norm;
 use crate::models::{Model, Transformer};
 
 /// One head's rows of `W_Q`, `W_K`, `W_V`, each times `W_C`, `(e, d)`, and `W_D` times its columns of `W_O`, `(d, e)`.
@@ -22,47 +23,52 @@ fn head_weights(model: &Transformer, layer: usize, module: usize, head: usize) -
     })
 }
 
-/// What the first layer reads of each token's embedding, before `W_C`: `norm(W_E)`, `(N, d)`.
-fn tokens_read(model: &Transformer) -> Tensor {
-    normed(&model.w_e(), model.config().norm)
+/// What the first layer reads of each token's embedding, before `W_C`: `norm(W_E)`, `(N, d)`; the tokens' pairs must fit in memory.
+fn tokens_read(model: &Transformer) -> Result<Tensor> {
+    let n = model.config().n_vocab as i64;
+    check_pairs("model", n, n)?;
+    match model.config().norm {
+        Norm::Layer => layer_norm(&model.w_e()),
+        Norm::None => Ok(model.w_e()),
+    }
 }
 
 /// The QK circuit of a head, `W_Cᵀ W_Qᵀ W_K W_C / √e`, `(d, d)`: the score of a query `x` on a key `y` is `xᵀ · circuit · y`.
 ///
 /// # Errors
-/// No such layer, module or head.
+/// No such layer, module or head; weights so large that the circuit is not finite.
 pub fn qk_circuit(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
     let ([w_q, w_k, _], _) = head_weights(model, layer, module, head)?;
-    Ok(w_q.transpose(0, 1).matmul(&w_k) / (w_q.size()[0] as f64).sqrt())
+    computed("model", w_q.transpose(0, 1).matmul(&w_k) / (w_q.size()[0] as f64).sqrt())
 }
 
 /// The OV circuit of a head, `W_D W_O W_V W_C`, `(d, d)`: what attending to `y` adds to the stream is `circuit · y`.
 ///
 /// # Errors
-/// No such layer, module or head.
+/// As [`qk_circuit`].
 pub fn ov_circuit(model: &Transformer, layer: usize, module: usize, head: usize) -> Result<Tensor> {
     let ([_, _, w_v], w_o) = head_weights(model, layer, module, head)?;
-    Ok(w_o.matmul(&w_v))
+    computed("model", w_o.matmul(&w_v))
 }
 
 /// The QK circuit between tokens of the first layer, `(N, N)`: entry `[a, b]` is the score of query token `a` on key token `b`,
 /// embeddings only: `norm(W_E) · qk_circuit · norm(W_E)ᵀ`, the norm being that of the model.
 ///
 /// # Errors
-/// No such module or head.
+/// As [`qk_circuit`]; too many tokens for a matrix of all pairs.
 pub fn full_qk_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
-    let h = tokens_read(model);
-    Ok(h.matmul(&qk_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
+    let h = tokens_read(model)?;
+    computed("model", h.matmul(&qk_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
 /// The OV circuit from tokens to logits of the first layer, `(N, N)`: entry `[k, t]` is what attending to token `t` adds to the
 /// logit of token `k`: `W_U · ov_circuit · norm(W_E)ᵀ`, the norm being that of the model.
 ///
 /// # Errors
-/// No such module or head.
+/// As [`full_qk_circuit`].
 pub fn full_ov_circuit(model: &Transformer, module: usize, head: usize) -> Result<Tensor> {
-    let h = tokens_read(model);
-    Ok(model.w_u().matmul(&ov_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
+    let h = tokens_read(model)?;
+    computed("model", model.w_u().matmul(&ov_circuit(model, 0, module, head)?).matmul(&h.transpose(0, 1)))
 }
 
 /// All output projections as they are stored, along rows, `(L·H·d_h, d_h)`, for their SVD. The original's `gather_W_O`.

@@ -1,11 +1,12 @@
 //! Linear algebra of embeddings: Gram matrices, cosines, singular values, projectors. Float32, as the original computes it, unless
 //! said otherwise.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::error::{Error, Result};
+use crate::models::ops;
 use crate::statistics::{least, most};
-use crate::tensors::values;
+use crate::tensors::{check_decomposition, check_finite, check_real, values};
 use crate::torch::Torch;
 
 /// A thin singular value decomposition `U diag(S) Vh`.
@@ -19,40 +20,101 @@ pub struct Svd {
     pub vh: Tensor,
 }
 
-/// A matrix is what these functions take.
-pub(super) fn check_matrix(argument: &'static str, matrix: &Tensor) -> Result<(i64, i64)> {
-    match matrix.size()[..] {
-        [rows, columns] if rows > 0 && columns > 0 => Ok((rows, columns)),
-        ref size => {
-            Err(Error::argument(argument, format!("of shape {size:?}"), "it must be a matrix with at least one entry"))
+/// A matrix of finite real numbers with at least one entry, as all these functions take it: in float32, or in double precision where
+/// float32 does not hold what it is given.
+pub(super) fn matrix(argument: &'static str, tensor: &Tensor) -> Result<Tensor> {
+    check_real(argument, tensor)?;
+    let size = tensor.size();
+    if size.len() != 2 || size.contains(&0) {
+        let expected = "it must be a matrix with at least one entry";
+        return Err(Error::argument(argument, format!("of shape {size:?}"), expected));
+    }
+    let kind = match tensor.kind() {
+        Kind::Double | Kind::Int64 | Kind::Int => Kind::Double,
+        _ => Kind::Float,
+    };
+    let matrix = tensor.detach().to_kind(kind);
+    check_finite(argument, &matrix)?;
+    Ok(matrix)
+}
+
+/// Rows and columns.
+pub(super) fn sides(matrix: &Tensor) -> (i64, i64) {
+    (matrix.size()[0], matrix.size()[1])
+}
+
+/// Most pairs of rows in one matrix: 1 GiB of float32.
+const MOST_PAIRS: i64 = 1 << 28;
+
+/// A matrix of so many rows and columns, one for each pair, must fit in memory.
+pub(super) fn check_pairs(argument: &'static str, rows: i64, columns: i64) -> Result<()> {
+    match rows.saturating_mul(columns) > MOST_PAIRS {
+        true => {
+            Err(Error::argument(argument, format!("of {rows} rows"), format!("{rows} × {columns} pairs are too many")))
         }
+        false => Ok(()),
+    }
+}
+
+/// What was computed from an argument must be finite: else its values were too large for their kind.
+pub(super) fn computed(argument: &'static str, result: Tensor) -> Result<Tensor> {
+    match check_finite(argument, &result) {
+        Ok(()) => Ok(result),
+        Err(_) => Err(Error::argument(argument, "of too large values", "what is computed from them must be finite")),
     }
 }
 
 /// Inner products of all rows, `W Wᵀ`: `(N, d) → (N, N)`. For an unembedding: how far tokens share directions.
 ///
 /// # Errors
-/// Not a matrix.
+/// Not a matrix of finite real numbers; values so large or so small that products are infinite or vanish; too many rows for a matrix of
+/// their pairs.
 pub fn gram(w: &Tensor) -> Result<Tensor> {
-    check_matrix("w", w)?;
-    let w = w.detach();
-    Ok(w.matmul(&w.transpose(0, 1)))
+    let w = matrix("w", w)?;
+    check_pairs("w", sides(&w).0, sides(&w).0)?;
+    let size = largest(&w);
+    let least = if w.kind() == Kind::Double { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+    if size > 0.0 && size * size < least {
+        return Err(Error::argument("w", format!("of values up to {size:e}"), "their products would all be 0"));
+    }
+    computed("w", w.matmul(&w.transpose(0, 1)))
 }
 
-/// Cosines between the rows of `a (M, d)` and `b (N, d)`: `(M, N)`.
+/// Cosines between the rows of `a (M, d)` and `b (N, d)`: `(M, N)`; NaN for a row of zeros, which has no direction.
 ///
 /// # Errors
-/// Not matrices, or of different widths.
+/// Not matrices of finite real numbers, or of different widths.
 pub fn cosine_similarity(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    let ((_, width), (_, other)) = (check_matrix("a", a)?, check_matrix("b", b)?);
+    let (a, b) = (matrix("a", a)?, matrix("b", b)?);
+    let ((rows, width), (others, other)) = (sides(&a), sides(&b));
     if width != other {
         return Err(Error::argument("b", format!("of width {other}"), format!("`a` has width {width}")));
     }
-    let unit = |x: &Tensor| {
-        let x = x.detach();
-        &x / x.norm_scalaropt_dim(2.0, &[-1i64][..], true)
+    check_pairs("a", rows, others)?;
+    let kind = if a.kind() == b.kind() { a.kind() } else { Kind::Double };
+    let unit = |x: &Tensor| -> Result<Tensor> {
+        let x = at_unit_size(&x.to_kind(kind))?;
+        Ok(&x / x.norm_scalaropt_dim(2.0, &[-1i64][..], true))
     };
-    Ok(unit(a).matmul(&unit(b).transpose(0, 1)))
+    Ok(unit(&a)?.matmul(&unit(&b)?.transpose(0, 1)))
+}
+
+/// Each row times the power of two that brings its largest entry near 1: the same directions, digit for digit, and no square overflows.
+fn at_unit_size(x: &Tensor) -> Result<Tensor> {
+    let largest = values(&x.abs().amax(&[-1i64][..], true))?;
+    let factors: Vec<f64> = largest.into_iter().map(|size| 1.0 / power_of_two(size)).collect();
+    let factors = Tensor::from_slice(&factors).view([-1, 1]).to_device(x.device());
+    Ok((x.to_kind(Kind::Double) * factors).to_kind(x.kind()))
+}
+
+/// The power of two at or below a size, 1 for 0; its inverse is finite, too.
+pub(super) fn power_of_two(size: f64) -> f64 {
+    if size > 0.0 { 2f64.powi(size.log2().floor().clamp(-1000.0, 1000.0) as i32) } else { 1.0 }
+}
+
+/// The largest entry without its sign.
+pub(super) fn largest(x: &Tensor) -> f64 {
+    x.abs().max().double_value(&[])
 }
 
 /// For each row of `a (M, d)` its cosine with the row of the unembedding `w_u (N, d)` that `next` names, `M` values: how well an embedding
@@ -71,8 +133,13 @@ pub fn cosine_similarity(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`cosine_similarity`]; not one token below `N` for each row of `a`.
 pub fn alignment(a: &Tensor, w_u: &Tensor, next: &Tensor) -> Result<Vec<f64>> {
-    let cosines = cosine_similarity(a, w_u)?;
-    let (rows, n_vocab) = (cosines.size()[0], cosines.size()[1]);
+    let w_u = matrix("w_u", w_u)?;
+    check_real("next", next)?;
+    let cosines = match cosine_similarity(a, &w_u) {
+        Err(Error::Argument { argument: "b", value, expected }) => return Err(Error::argument("w_u", value, expected)),
+        cosines => cosines?,
+    };
+    let (rows, n_vocab) = sides(&cosines);
     let tokens = values(next)?;
     let fits = |token: &f64| token.fract() == 0.0 && (0.0..n_vocab as f64).contains(token);
     if tokens.len() as i64 != rows || !tokens.iter().all(fits) {
@@ -85,10 +152,29 @@ pub fn alignment(a: &Tensor, w_u: &Tensor, next: &Tensor) -> Result<Vec<f64>> {
     values(&cosines.gather(1, &tokens, false))
 }
 
+/// Layer norm without affine part over the last axis, as the models compute it: `(x − mean)/(std + 1e-10)`, population standard deviation.
+///
+/// # Errors
+/// Values that are no finite real numbers.
+pub fn layer_norm(x: &Tensor) -> Result<Tensor> {
+    check_real("x", x)?;
+    let kind = if matches!(x.kind(), Kind::Double | Kind::Int64 | Kind::Int) { Kind::Double } else { Kind::Float };
+    let x = x.detach().to_kind(kind);
+    check_finite("x", &x)?;
+    let scale = if x.numel() == 0 { 1.0 } else { power_of_two(largest(&x)) };
+    if (1e-9..1e9).contains(&scale) {
+        return Ok(ops::layer_norm(&x));
+    }
+    // squares of such values may overflow or vanish: the same of values near 1
+    let x = (x.to_kind(Kind::Double) / scale).to_kind(kind);
+    let centred = &x - x.mean_dim(-1, true, None);
+    Ok(centred / (x.std_dim(-1, false, true) + 1e-10 / scale))
+}
+
 /// Singular values, largest first.
 ///
 /// # Errors
-/// Not a matrix, or one with entries that are not finite.
+/// Not a matrix of finite real numbers, or one whose decomposition takes minutes.
 pub fn svdvals(matrix: &Tensor) -> Result<Vec<f64>> {
     values(&svd(matrix)?.s)
 }
@@ -96,28 +182,59 @@ pub fn svdvals(matrix: &Tensor) -> Result<Vec<f64>> {
 /// The thin singular value decomposition `U diag(S) Vh`.
 ///
 /// # Errors
-/// Not a matrix, or one with entries that are not finite.
+/// As [`svdvals`].
 pub fn svd(matrix: &Tensor) -> Result<Svd> {
-    check_matrix("matrix", matrix)?;
-    let (u, s, v) = matrix.detach().f_svd(true, true).torch()?;
+    thin("matrix", &self::matrix("matrix", matrix)?)
+}
+
+/// The thin decomposition of a checked matrix.
+fn thin(argument: &'static str, matrix: &Tensor) -> Result<Svd> {
+    let (rows, columns) = sides(matrix);
+    check_decomposition(argument, format!("of shape {:?}", matrix.size()), rows as usize, columns as usize)?;
+    let (u, s, v) = matrix.f_svd(true, true).torch()?;
     Ok(Svd { u, s, vh: v.transpose(0, 1) })
 }
 
-/// Orthogonal projector on the span of the columns of `w (N, d)`, `d ≤ N`: `W (WᵀW)⁻¹ Wᵀ`, `(N, N)`.
+/// The thin decomposition, in double precision, of a matrix whose columns are linearly independent: its condition number is one that the
+/// rounding of its values leaves meaningful.
+pub(super) fn independent(argument: &'static str, w: &Tensor) -> Result<Svd> {
+    let (rows, columns) = sides(w);
+    let svd = thin(argument, &w.to_kind(Kind::Double))?;
+    let s = values(&svd.s)?;
+    let rounding = rows.max(columns) as f64 * epsilon(w);
+    if columns > rows || s[s.len() - 1] <= rounding * s[0] {
+        let expected = format!("its columns must be linearly independent, up to the rounding of a {:?}", w.kind());
+        return Err(Error::argument(argument, "of dependent columns", expected));
+    }
+    Ok(svd)
+}
+
+/// Relative rounding of a matrix's values.
+pub(super) fn epsilon(w: &Tensor) -> f64 {
+    if w.kind() == Kind::Double { f64::EPSILON } else { f64::from(f32::EPSILON) }
+}
+
+/// Orthogonal projector on the span of the columns of `w (N, d)`, `d ≤ N`: `W (WᵀW)⁻¹ Wᵀ`, `(N, N)`; computed as `U Uᵀ` from the
+/// left singular vectors, in double precision.
 ///
 /// # Errors
-/// Not a matrix, more columns than rows, or columns that depend on each other.
+/// Not a matrix of finite real numbers, more columns than rows, or columns that depend on each other: whose condition number is above what
+/// the rounding of their values leaves meaningful.
 pub fn projector(w: &Tensor) -> Result<Tensor> {
-    let (rows, columns) = check_matrix("w", w)?;
+    Ok(double_projector("w", w)?.to_kind(matrix("w", w)?.kind()))
+}
+
+/// [`projector`] in double precision.
+fn double_projector(argument: &'static str, w: &Tensor) -> Result<Tensor> {
+    let w = matrix(argument, w)?;
+    let (rows, columns) = sides(&w);
     if columns > rows {
         let expected = format!("at most as many columns as rows ({rows})");
-        return Err(Error::argument("w", format!("{columns} columns wide"), expected));
+        return Err(Error::argument(argument, format!("{columns} columns wide"), expected));
     }
-    let w = w.detach();
-    let wt = w.transpose(0, 1);
-    let inverse = Tensor::f_linalg_inv(&wt.matmul(&w))
-        .map_err(|_| Error::argument("w", "of dependent columns", "its columns must be linearly independent"))?;
-    Ok(w.matmul(&inverse).matmul(&wt))
+    check_pairs(argument, rows, rows)?;
+    let u = independent(argument, &w)?.u;
+    Ok(u.matmul(&u.transpose(0, 1)))
 }
 
 /// Frobenius distance between the projectors on the column spans of `a (N, d)` and `b (N, d')`: 0 for the same subspace, `√(2d)`
@@ -126,7 +243,7 @@ pub fn projector(w: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As [`projector`], or different heights.
 pub fn projector_distance(a: &Tensor, b: &Tensor) -> Result<f64> {
-    let (a, b) = (projector(a)?, projector(b)?);
+    let (a, b) = (double_projector("a", a)?, double_projector("b", b)?);
     if a.size() != b.size() {
         let expected = format!("`a` has {} rows", a.size()[0]);
         return Err(Error::argument("b", format!("{} rows high", b.size()[0]), expected));
@@ -138,15 +255,16 @@ pub fn projector_distance(a: &Tensor, b: &Tensor) -> Result<f64> {
 /// the first `d` left singular vectors.
 ///
 /// # Errors
-/// Not a matrix, or `d` not from 1 to the smaller side.
+/// Not a matrix of finite real numbers, or `d` not from 1 to the smaller side.
 pub fn rank_d_part(w: &Tensor, d: usize) -> Result<Tensor> {
-    let (rows, columns) = check_matrix("w", w)?;
-    if d == 0 || d as i64 > rows.min(columns) {
-        return Err(Error::argument("d", d, format!("it must be from 1 to {}", rows.min(columns))));
+    let w = matrix("w", w)?;
+    let (rows, columns) = sides(&w);
+    let most = rows.min(columns);
+    if d == 0 || d > most as usize {
+        return Err(Error::argument("d", d, format!("it must be from 1 to {most}")));
     }
     let d = d as i64;
-    let (u, s, v) = w.detach().f_svd(false, true).torch()?;
-    let vh = v.transpose(0, 1);
+    let Svd { u, s, vh } = thin("w", &w)?;
     Ok((u.narrow(1, 0, d) * s.narrow(0, 0, d)).matmul(&vh.narrow(0, 0, d).narrow(1, 0, d)))
 }
 
@@ -185,8 +303,8 @@ mod tests {
     fn wrong_arguments_are_named() {
         let line = Tensor::from_slice(&[1f32, 2.0]);
         assert!(gram(&line).unwrap_err().to_string().starts_with("`w` is of shape [2]"));
-        let dependent = matrix(&[1.0, 2.0, 2.0, 4.0, 3.0, 6.0], 3);
-        assert!(projector(&dependent).is_err() || projector(&dependent).unwrap().norm().double_value(&[]) > 0.0);
+        let dependent = matrix(&[0.1, 0.3, 0.2, 0.6, 0.7, 2.1], 3);
+        assert!(projector(&dependent).unwrap_err().to_string().starts_with("`w` is of dependent columns"));
         assert!(rank_d_part(&matrix(&[1.0; 6], 3), 3).is_err());
         let (a, b) = (matrix(&[1.0, 2.0], 1), matrix(&[1.0, 2.0, 3.0], 1));
         assert!(cosine_similarity(&a, &b).unwrap_err().to_string().contains("`a` has width 2"));

@@ -14,6 +14,8 @@ pub use attention::{attention_map, exact_attention_map};
 pub use attribution::{Attribution, Method, back_track};
 pub use basis::{UnembeddingBasis, new_computation_basis};
 pub use circuits::{full_ov_circuit, full_qk_circuit, gather_w_o, ov_circuit, qk_circuit};
-pub use linear::{Svd, alignment, cosine_similarity, gram, projector, projector_distance, rank_d_part, svd, svdvals};
+pub use linear::{
+    Svd, alignment, cosine_similarity, gram, layer_norm, projector, projector_distance, rank_d_part, svd, svdvals,
+};
 pub use optimum::{least_squares_fit, second_order_optimum};
 pub use superposition::{Superposition, superposition};

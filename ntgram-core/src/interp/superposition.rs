@@ -8,7 +8,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::linear::check_matrix;
+use super::linear::{check_pairs, largest, matrix, power_of_two, sides};
 use crate::error::{Error, Result};
 use crate::tensors::values;
 
@@ -45,29 +45,39 @@ pub struct Superposition {
 /// ```
 ///
 /// # Errors
-/// Not a matrix, or one with entries that are not finite.
+/// Not a matrix of finite real numbers; too many rows for a matrix of their pairs; lengths that are no finite numbers, or too different for
+/// their squares to be added.
 pub fn superposition(w: &Tensor) -> Result<Superposition> {
-    let (rows, width) = check_matrix("w", w)?;
-    let w = w.detach().to_kind(Kind::Double);
-    if w.isfinite().all().int64_value(&[]) == 0 {
-        return Err(Error::argument("w", "not finite", "every entry must be a finite number"));
-    }
+    let w = matrix("w", w)?.to_kind(Kind::Double);
+    let (rows, width) = sides(&w);
+    check_pairs("w", rows, rows)?;
+    // of entries near 1: their squares neither overflow nor vanish
+    let scale = power_of_two(largest(&w));
+    let w = w / scale;
     let n = rows as usize;
     let gram = values(&w.matmul(&w.transpose(0, 1)))?;
     let squared: Vec<f64> = (0..n).map(|i| gram[i * n + i]).collect();
+    let sizes = values(&w.abs().amax(&[1i64][..], false))?;
     let mut interference = Vec::with_capacity(n);
     for (i, &own) in squared.iter().enumerate() {
         let others: f64 = (0..n).filter(|&j| j != i).map(|j| gram[i * n + j].powi(2)).sum();
         interference.push(if own > 0.0 { others / own } else { 0.0 });
     }
     let share = |(own, others): (&f64, &f64)| if *own > 0.0 { own / (own + others) } else { 0.0 };
-    Ok(Superposition {
-        norms: squared.iter().map(|own| own.sqrt()).collect(),
+    let found = Superposition {
+        norms: squared.iter().map(|own| own.sqrt() * scale).collect(),
         dimensions: squared.iter().zip(&interference).map(share).collect(),
-        interference,
-        frobenius_squared: squared.iter().sum(),
+        interference: interference.iter().map(|others| others * scale * scale).collect(),
+        frobenius_squared: squared.iter().sum::<f64>() * scale * scale,
         width: width as usize,
-    })
+    };
+    let vanished = sizes.iter().zip(&squared).any(|(size, own)| *size > 0.0 && *own < f64::MIN_POSITIVE);
+    let finite = |list: &[f64]| list.iter().all(|x| x.is_finite());
+    if vanished || !finite(&found.norms) || !finite(&found.interference) || !found.frobenius_squared.is_finite() {
+        let expected = "its rows must have lengths whose squares are finite, and none may vanish beside another";
+        return Err(Error::argument("w", "of too large or too different values", expected));
+    }
+    Ok(found)
 }
 
 impl Superposition {

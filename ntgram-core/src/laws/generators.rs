@@ -7,7 +7,7 @@ use ntgram_engine::laws::{Law, check_prefix, prefix_tables};
 
 use crate::error::{Error, Result};
 use crate::rng::TorchRng;
-use crate::tensors::RandomTensor;
+use crate::tensors::{RandomTensor, check_decomposition};
 use crate::torch::Torch;
 
 /// What [`gen_d_law`] makes of its directions. The defaults are the original's, where it has them.
@@ -27,6 +27,9 @@ impl Default for DirectionsOptions {
         Self { axis_aligned: false, feature_importance: 1.0, flat_coef: 0.1 }
     }
 }
+
+/// Most numbers that the directions of [`gen_d_law`] are chosen from: 1 GiB.
+const MOST_IN_DIRECTIONS: usize = 1 << 28;
 
 /// Most contexts of an axis-aligned [`almost_rank_d`]: its decomposition takes 256 MiB then.
 const MOST_ALIGNED_CONTEXTS: usize = 1 << 13;
@@ -70,7 +73,7 @@ pub fn first_position_law(
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
     let mut scores = Vec::with_capacity(contexts * n_vocab);
     for _ in 0..contexts {
-        let normals = rng.randn(n_vocab);
+        let normals = rng.randn(n_vocab)?;
         scores.extend(normals.iter().zip(&importance).enumerate().map(|(k, (z, g))| if k < d { z * g } else { 0.0 }));
     }
     tables.push(softmax_rows(&Tensor::from_slice(&scores), n_vocab, "feature_importance", feature_importance)?);
@@ -122,7 +125,7 @@ pub fn last_position_law(nb_tokens: &[usize], n_vocab: usize, k: f64, p: f64, rn
 /// ```
 ///
 /// # Errors
-/// As [`first_position_law`], and a `flat_coef` that is not finite.
+/// As [`first_position_law`], a `flat_coef` that is not finite, and a vocabulary whose directions do not fit in memory.
 pub fn gen_d_law(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -135,18 +138,25 @@ pub fn gen_d_law(
     check_rank(d, n_vocab)?;
     check_finite("flat_coef", flat_coef)?;
     let importance = powers("feature_importance", feature_importance, d)?;
+    let side = if axis_aligned { d } else { n_vocab };
+    if n_vocab * side > MOST_IN_DIRECTIONS {
+        let expected = format!("{n_vocab} × {side} numbers for the directions do not fit in memory");
+        return Err(Error::argument("n_vocab", n_vocab, expected));
+    }
     let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
 
     let bound = 1.0 / (d as f64).sqrt();
-    rng.uniform_vec(n_vocab * d, -bound, bound); // the layer's own weight, replaced below
-    let bias = Tensor::from_slice(&rng.uniform_vec(n_vocab, -bound, bound));
-    let square = if axis_aligned { identity(n_vocab) } else { rng.randn_tensor(&[n_vocab, n_vocab])? };
-    let w = square.f_narrow(1, 0, d as i64).torch()?; // (N, d)
+    rng.uniform_vec(n_vocab * d, -bound, bound)?; // the layer's own weight, replaced below
+    let bias = Tensor::from_slice(&rng.uniform_vec(n_vocab, -bound, bound)?);
+    let w = match axis_aligned {
+        true => Tensor::f_eye_m(n_vocab as i64, d as i64, (Kind::Float, tch::Device::Cpu)).torch()?,
+        false => rng.randn_tensor(&[n_vocab, n_vocab])?.f_narrow(1, 0, d as i64).torch()?,
+    }; // (N, d)
 
     let contexts = n_vocab.pow(nb_tokens.len() as u32);
     let mut scores = Vec::with_capacity(contexts);
     for _ in 0..contexts {
-        let z: Vec<f32> = rng.randn(d).iter().zip(&importance).map(|(z, g)| z * g).collect();
+        let z: Vec<f32> = rng.randn(d)?.iter().zip(&importance).map(|(z, g)| z * g).collect();
         scores.push(Tensor::from_slice(&z).f_linear(&w, Some(&bias)).torch()? * flat_coef);
     }
     tables.push(softmax_rows(&Tensor::f_stack(&scores, 0).torch()?, n_vocab, "flat_coef", flat_coef)?);
@@ -160,7 +170,7 @@ pub fn gen_d_law(
 ///
 /// # Errors
 /// As [`first_position_law`], no `nb_tokens`, more than 8192 contexts where `axis_aligned` (the full decomposition is quadratic in
-/// them), and an `eig_high` or `eig_low` that is not finite.
+/// them) or otherwise a decomposition that takes minutes, and an `eig_high` or `eig_low` that is not finite.
 pub fn almost_rank_d(
     nb_tokens: &[usize],
     n_vocab: usize,
@@ -182,6 +192,8 @@ pub fn almost_rank_d(
             format!("the full decomposition of {contexts} contexts is too large: up to {MOST_ALIGNED_CONTEXTS}");
         return Err(Error::argument("axis_aligned", true, expected));
     }
+    let value = format!("{n_vocab}, with {contexts} contexts");
+    check_decomposition("n_vocab", value, contexts, if axis_aligned { contexts } else { n_vocab })?;
     let mut tables = prefix_tables(nb_tokens, n_vocab, 1, rng)?;
     let noise = rng.randn_tensor(&[contexts, n_vocab])?;
     // Signs of singular vectors may differ between the two decompositions, and the original takes the full one's, U (M, M). Where Vh is

@@ -72,10 +72,18 @@ pub(super) struct ModelFile {
     header: HashMap<String, String>,
 }
 
+/// The largest model and the largest law have fewer.
+const MOST_BYTES: u64 = 1 << 34;
+
 /// Reads a file and its header.
 pub(super) fn open(path: &Path) -> Result<ModelFile> {
+    let broken = |reason: String| Error::file(path, "model file", &reason);
+    // a device or a pipe may never end
+    let about = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if !about.is_file() || about.len() > MOST_BYTES {
+        return Err(broken(format!("it is no file of up to {MOST_BYTES} bytes")));
+    }
     let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-    let broken = |reason: String| Error::File { path: path.to_owned(), expected: "model file", reason };
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
     let header = metadata.metadata().clone().ok_or_else(|| broken("its header does not name a model".to_owned()))?;
     Ok(ModelFile { path: path.to_owned(), bytes, header })
@@ -83,7 +91,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFile> {
 
 impl ModelFile {
     fn broken(&self, reason: String) -> Error {
-        Error::File { path: self.path.clone(), expected: "model file", reason }
+        Error::file(&self.path, "model file", &reason)
     }
 
     /// The sizes, if the file holds a model of this kind.

@@ -6,7 +6,7 @@ mod divergence;
 mod file;
 mod low_rank;
 mod model;
-pub mod ops;
+pub(crate) mod ops;
 mod params;
 mod transformer;
 
@@ -22,12 +22,14 @@ pub use params::Parameters;
 pub use transformer::Transformer;
 
 use crate::error::{Error, Result};
+use crate::tensors::check_real;
 use crate::torch::Torch;
 use ntgram_engine::laws::Law;
 
 /// Tokens must be integers below `n_vocab`, `(B, S)` with `1 ≤ S ≤ context_window`; returns them as int64 on `device`.
 fn check_tokens(tokens: &Tensor, n_vocab: usize, context_window: usize, device: Device) -> Result<Tensor> {
     let refuse = |value: String, expected: String| Err(Error::argument("tokens", value, expected));
+    check_real("tokens", tokens)?;
     let size = tokens.size();
     let kind = tokens.kind();
     if size.len() != 2 || size[0] == 0 || size[1] == 0 || size[1] > context_window as i64 {

@@ -5,8 +5,7 @@ use ntgram_engine::models::{ParamSpec, Place, n_values};
 use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
-use crate::tensors::NamedTensors;
-use crate::torch::Torch;
+use crate::tensors::{NamedTensors, check_finite, check_real};
 
 /// The tensors of a model with their names. Tensors are plain leaves without gradients; training makes its own.
 #[derive(Debug)]
@@ -58,14 +57,13 @@ impl Parameters {
     /// No such name, another shape, or values that are not finite.
     pub fn set(&mut self, name: &str, values: &Tensor) -> Result<()> {
         let target = self.get(name)?;
+        check_real("values", values)?;
         if target.size() != values.size() {
             let expected = format!("the shape of `{name}` is {:?}", target.size());
             return Err(Error::argument("values", format!("of shape {:?}", values.size()), expected));
         }
-        if values.isfinite().all().int64_value(&[]) == 0 {
-            return Err(Error::argument("values", "not finite", "every value must be a finite number"));
-        }
         let copy = values.detach().to_kind(Kind::Float).to_device(target.device()).copy();
+        check_finite("values", &copy)?; // in float32, in which it is kept
         let k = self.specs.iter().position(|s| s.name == name).expect("found above");
         self.tensors[k] = copy;
         Ok(())
@@ -92,9 +90,7 @@ impl Parameters {
         if flat.len() != total {
             return Err(Error::argument("flat", format!("{} values long", flat.len()), format!("it must be {total}")));
         }
-        if flat.iter().any(|x| !x.is_finite()) {
-            return Err(Error::argument("flat", "not finite", "every value must be a finite number"));
-        }
+        check_finite("flat", &Tensor::from_slice(flat))?;
         self.put(flat);
         Ok(())
     }
@@ -117,8 +113,18 @@ impl Parameters {
     }
 
     pub(crate) fn move_to(&mut self, device: Device) -> Result<()> {
+        let missing = |reason: &str| {
+            let expected = format!("it is not there: {}", reason.lines().next().unwrap_or_default());
+            Error::argument("device", format!("{device:?}"), expected)
+        };
+        // tch passes numbers on as 32 bits
+        if let Device::Cuda(index) = device
+            && i64::try_from(index).map_or(true, |index| index >= tch::Cuda::device_count())
+        {
+            return Err(missing(&format!("libtorch sees {} CUDA devices", tch::Cuda::device_count())));
+        }
         for tensor in &mut self.tensors {
-            *tensor = tensor.f_to_device(device).torch()?;
+            *tensor = tensor.f_to_device(device).map_err(|e| missing(&e.to_string()))?;
         }
         Ok(())
     }

@@ -27,8 +27,12 @@ fn figure(history: &History) -> Figure {
     if least > 0.0 && largest > 20.0 * least {
         loss = loss.log_y();
     }
+    let loss = Figure::grid(2).with(loss);
+    if !history.accuracy.iter().any(|accuracy| accuracy.is_finite()) {
+        return loss;
+    }
     let accuracy = LinePlot::new().line("", &history.accuracy).y_range(-0.02, 1.02).x_label("Step").title("Accuracy");
-    Figure::grid(2).with(loss).with(accuracy)
+    loss.with(accuracy)
 }
 
 fn summary(history: &History) -> String {

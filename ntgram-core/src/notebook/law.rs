@@ -3,10 +3,12 @@
 use super::{Show, Shown};
 use crate::error::Result;
 use crate::laws::{Law, entropy};
-use crate::listing::{self, Column, Kind};
+use crate::listing::{self, CUT, Column, Kind};
 use crate::numbers::{Small, aligned, short};
 use crate::plot::{Figure, Heatmap};
 
+/// Tables listed before the list is cut in the middle.
+const SHOWN: usize = 20;
 /// Most rows and columns of a table that is drawn.
 const DRAWN: (usize, usize) = (150, 50);
 
@@ -48,8 +50,10 @@ impl Row {
 /// One line for each table: its contexts, and over its rows the possible tokens, the likeliest token's probability and the entropy,
 /// from the least to the largest.
 fn tables(law: &Law) -> Vec<Column> {
-    let rows: Vec<Vec<Row>> = (0..law.order())
-        .filter_map(|i| law.table(i))
+    let places = listing::shown(law.order(), SHOWN);
+    let rows: Vec<Vec<Row>> = places
+        .iter()
+        .filter_map(|i| law.table((*i)?))
         .map(|table| table.chunks_exact(law.n_vocab()).map(Row::new).collect())
         .collect();
     let span = |value: &dyn Fn(&Row) -> f64| {
@@ -63,17 +67,24 @@ fn tables(law: &Law) -> Vec<Column> {
         let texts = aligned(&ends, 4, Small::Rounded);
         texts.chunks_exact(2).map(|ends| if ends[0] == ends[1] { ends[0].clone() } else { ends.join(" – ") }).collect()
     };
+    let cells = |mut shown: Vec<String>| {
+        if let Some(place) = places.iter().position(Option::is_none) {
+            shown.insert(place, CUT.to_owned());
+        }
+        shown
+    };
     let name = |i: usize| match i {
         0 => "x_0".to_owned(),
         1 => "x_1 after x_0".to_owned(),
+        6.. => format!("x_{i} after x_0 … x_{}", i - 1),
         _ => format!("x_{i} after {}", (0..i).map(|k| format!("x_{k}")).collect::<Vec<_>>().join(" ")),
     };
     vec![
-        Column::new(Kind::Text, "table", (0..rows.len()).map(name).collect()),
-        Column::new(Kind::Numbers, "contexts", rows.iter().map(|rows| rows.len().to_string()).collect()),
-        Column::new(Kind::Numbers, "possible tokens", span(&|row| row.possible as f64)),
-        Column::new(Kind::Numbers, "likeliest token", span(&|row| row.largest)),
-        Column::new(Kind::Numbers, "entropy (nats)", span(&|row| row.entropy)),
+        Column::new(Kind::Text, "table", cells(places.iter().flatten().map(|&i| name(i)).collect())),
+        Column::new(Kind::Numbers, "contexts", cells(rows.iter().map(|rows| rows.len().to_string()).collect())),
+        Column::new(Kind::Numbers, "possible tokens", cells(span(&|row| row.possible as f64))),
+        Column::new(Kind::Numbers, "likeliest token", cells(span(&|row| row.largest))),
+        Column::new(Kind::Numbers, "entropy (nats)", cells(span(&|row| row.entropy))),
     ]
 }
 

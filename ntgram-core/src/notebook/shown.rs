@@ -5,11 +5,15 @@ use std::fmt::Display;
 use evcxr_runtime::mime_type;
 
 use crate::error::Result;
-use crate::listing::escape;
+use crate::listing::{cut, escape};
 use crate::plot::stacked;
 
 /// Between two things in one HTML output. `setup/notebook.py` parts a committed notebook's outputs here.
 const NEXT: &str = "\n<!-- ntgram: next -->\n";
+
+/// Characters of a text, and of a value as the language prints it, before the middle is left out.
+const LONGEST_TEXT: usize = 100_000;
+const LONGEST_VALUE: usize = 20_000;
 
 /// One thing to see, or several below one another.
 #[derive(Clone, Default, PartialEq)]
@@ -40,14 +44,16 @@ impl Shown {
         Self { html: vec![html], pictures: vec![], texts: vec![text], rich: true }
     }
 
-    /// Plain text, line by line as it is.
+    /// Plain text, line by line as it is; of more than 100,000 characters the first and the last.
     pub fn plain(text: &str) -> Self {
+        let text = &cut(text, LONGEST_TEXT);
         let html = format!("<div style=\"white-space:pre-wrap\">{}</div>", escape(text));
         Self { rich: false, ..Self::html_and_text(html, text.to_owned()) }
     }
 
     /// A value as the language prints it.
     pub(crate) fn value(text: String) -> Self {
+        let text = cut(&text, LONGEST_VALUE);
         let html = format!("<pre style=\"margin:0\">{}</pre>", escape(&text));
         Self { rich: false, ..Self::html_and_text(html, text) }
     }

@@ -94,9 +94,14 @@ impl Font {
     }
 
     /// Breaks `text` at its line ends and, where a line would be wider than `width`, at spaces, into lines of
-    /// similar widths; a word that is wider still is cut, with "…".
+    /// similar widths, up to eight; a word that is wider still is cut, and so is the rest of a long text, with "…".
     pub(super) fn wrap(&self, text: &str, size: f64, width: f64) -> Vec<String> {
         let mut lines = self.fill(text, size, width);
+        if lines.len() > MOST_LINES {
+            lines.truncate(MOST_LINES);
+            let last = lines.pop().unwrap_or_default();
+            lines.push(self.cut(&format!("{last} …"), size, width));
+        }
         // as narrow as the same number of lines can be, to a hundredth
         let (mut narrow, mut wide) = (0.0, width);
         while lines.len() > 1 && wide - narrow > 0.01 * width {
@@ -124,10 +129,14 @@ impl Font {
                 } else {
                     lines.push(std::mem::replace(&mut line, word.to_owned()));
                 }
+                if lines.len() > MOST_LINES {
+                    return lines;
+                }
             }
-            lines.push(line);
+            if !line.is_empty() {
+                lines.push(line);
+            }
         }
-        lines.retain(|line| !line.is_empty());
         lines
     }
 
@@ -160,6 +169,9 @@ impl Font {
         text.chars().all(|c| self.0.glyph_id(c).0 != 0)
     }
 }
+
+/// Lines of a title or a label, before the rest is left out.
+const MOST_LINES: usize = 8;
 
 fn is_combining(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}')
@@ -233,6 +245,8 @@ mod tests {
         let cut = font.wrap("Donaudampfschifffahrt", 20.0, 100.0);
         assert!(cut.len() == 1 && cut[0].ends_with('…') && font.width(&cut[0], 20.0) <= 100.0, "{cut:?}");
         assert_eq!(font.wrap("word", 20.0, 0.0), [""]);
+        let long = font.wrap(&"word ".repeat(1000), 20.0, 100.0);
+        assert!(long.len() == MOST_LINES && long[MOST_LINES - 1].ends_with('…'), "{long:?}");
     }
 
     #[test]

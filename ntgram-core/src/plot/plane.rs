@@ -42,6 +42,8 @@ struct Cloud {
 
 /// How far the axes reach beyond the longest arrow, for its label.
 const ROOM: f64 = 1.22;
+/// Their labels must find room beside each other.
+const MOST_ARROWS: usize = 2000;
 /// A dot's width, in CSS pixels.
 const DOT: f64 = 4.5;
 
@@ -49,11 +51,15 @@ impl Plane {
     /// Arrows to the points `(xs[i], ys[i])`, labelled with their indices.
     ///
     /// # Errors
-    /// No points, not as many `ys` as `xs`, or a coordinate that is not a finite number.
+    /// No points or more than 2000, not as many `ys` as `xs`, or a coordinate that is not a finite number.
     pub fn new(xs: &[f64], ys: &[f64]) -> Result<Self> {
         check_points(xs, ys)?;
         if xs.is_empty() {
             return Err(Error::argument("xs", "empty", "there must be at least one vector"));
+        }
+        if xs.len() > MOST_ARROWS {
+            let expected = format!("a plane shows up to {MOST_ARROWS} arrows; `dots` takes any number");
+            return Err(Error::argument("xs", format!("{} values", xs.len()), expected));
         }
         Ok(Self {
             tips: xs.iter().copied().zip(ys.iter().copied()).collect(),

@@ -121,8 +121,30 @@ pub fn train_all<M: Model>(models: &mut [M], data: &Data, options: &TrainOptions
 ///
 /// # Errors
 /// Any training that [`train`] would refuse: nothing is done then. If a loss diverges, the error of the first such training; all others
-/// are run to their end, and their models are trained.
+/// are run to their end, and their models are trained ([`train_each`] has their histories, too).
 pub fn train_lot(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
+    train_each(trainings)?.into_iter().collect()
+}
+
+/// [`train_lot`] with a result for each training: where some diverge, the histories of the others are there.
+///
+/// ```
+/// use ntgram_core::prelude::*;
+/// # fn main() -> Result<()> {
+/// let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut TorchRng::new(1))?;
+/// let data = generate_data(64, 20, &pi, 3, &mut TorchRng::new(2))?;
+/// let mut models = [LowRank::new(2, 10, 3, &pi, &mut TorchRng::new(3))?, LowRank::new(2, 10, 3, &pi, &mut TorchRng::new(3))?];
+/// let rates = [1e-2, 1e38]; // the second is no learning rate
+/// let options = rates.map(|lr| TrainOptions::lr(lr).quiet());
+/// let lot = models.iter_mut().zip(options).map(|(model, options)| Training::new(model, &data, options));
+/// let results = train_each(lot.collect())?;
+/// assert!(results[0].is_ok() && matches!(results[1], Err(Error::Diverged { .. })));
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+/// Any training that [`train`] would refuse: nothing is done then.
+pub fn train_each(trainings: Vec<Training<'_>>) -> Result<Vec<Result<History>>> {
     let mut total = 0;
     for Training { model, data, options } in &trainings {
         model.params().check_finite()?;
@@ -142,7 +164,7 @@ pub fn train_lot(trainings: Vec<Training<'_>>) -> Result<Vec<History>> {
     if let (Some(first), Some(last)) = (stopped.clone().min(), stopped.clone().max()) {
         println!("stopped {} of {} trainings, at steps {first} to {last}", stopped.count(), results.len());
     }
-    results.into_iter().collect()
+    Ok(results)
 }
 
 /// What is trained on what, checked.

@@ -6,10 +6,10 @@ mod stream;
 
 use crate::error::{Error, Result};
 use crate::laws::{Law, Sequences};
-use crate::rng::TorchRng;
+use crate::rng::{MOST_PERMUTED, TorchRng};
 
-/// Most sequences of one data set: PyTorch's `randperm` draws differently from here on.
-const MAX_ROWS: usize = u32::MAX as usize / 20 - 1;
+/// Most sequences of one data set: as many as can be shuffled.
+const MAX_ROWS: usize = MOST_PERMUTED;
 
 /// Training data: `batch_size × num_batch` sequences of `T` tokens, and the law they were drawn from.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,7 +124,9 @@ impl Data {
     /// # Ok(()) }
     /// ```
     pub fn next_shuffle(&self, rng: &mut TorchRng) -> Vec<u32> {
-        TorchRng::new(rng.loader_seed()).randperm(self.rows() as u32)
+        TorchRng::new(rng.loader_seed())
+            .randperm(self.rows() as u32)
+            .expect("data has up to as many rows as can be permuted")
     }
 
     /// The shuffled batches of one pass, in the original's order.

@@ -218,11 +218,10 @@ mod tests {
                 };
                 let epochs = [Some(3), None, Some(4)].map(epoch);
                 let mut feed = Feed::new(Keys { words, per_sample }, &epochs, 1000, by);
-                let identity = (0..samples as u32).collect();
+                let identity: Vec<u32> = (0..samples as u32).collect();
+                let shuffled = |seed| TorchRng::new(seed).randperm(samples as u32).unwrap();
                 let mut portion = Vec::new();
-                for order in
-                    [TorchRng::new(3).randperm(samples as u32), identity, TorchRng::new(4).randperm(samples as u32)]
-                {
+                for order in [shuffled(3), identity, shuffled(4)] {
                     for batch in order.chunks(1000) {
                         let range = feed.batch(&mut portion).unwrap();
                         let words =
@@ -239,7 +238,7 @@ mod tests {
     #[test]
     fn batches_are_the_same_whoever_shuffles() {
         let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
-        let order = TorchRng::new(5).randperm(keys.len() as u32);
+        let order = TorchRng::new(5).randperm(keys.len() as u32).unwrap();
         let want: Vec<u32> = order.iter().map(|&i| keys[i as usize].into()).collect();
         let long = keys.iter().map(|&key| key.into()).collect();
         let short = || Keys { words: Words::Short(keys.clone()), per_sample: 1 };

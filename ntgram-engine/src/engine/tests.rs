@@ -102,7 +102,7 @@ fn compare_ngrams(
     }
     let simple = simple(model, &law, &tokens, batch_size);
     let problem = Problem { freeze, entropy: 0.25, epochs: &epochs, loss, order, window, ..simple };
-    let orders = [seed, seed ^ 5].map(|seed| TorchRng::new(seed).randperm(samples as u32));
+    let orders = [seed, seed ^ 5].map(|seed| TorchRng::new(seed).randperm(samples as u32).unwrap());
     for (level, parts) in Detected::all().into_iter().flat_map(|level| [(level, 1), (level, 3)]) {
         let mut trainer = Trainer::with(&problem, params.clone(), None, level, parts).unwrap();
         // Two batches: what the first leaves behind must not show in the second, which is smaller.

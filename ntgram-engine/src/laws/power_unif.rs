@@ -23,10 +23,8 @@ pub fn power_unif_law(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize, rng: 
     }
     let bases = alphas.iter().zip(nb_tokens).map(|(alpha, count)| power_base(*alpha, *count, n_vocab));
     let bases = bases.collect::<Result<Vec<_>>>()?;
-    Law::new(
-        n_vocab,
-        bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng)).collect(),
-    )
+    let tables = bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng));
+    Law::new(n_vocab, tables.collect::<Result<_>>()?)
 }
 
 /// `alpha^k` for `k < count`, else 0, normalised (shape `N`).

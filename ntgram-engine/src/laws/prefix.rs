@@ -18,16 +18,16 @@ pub fn prefix_tables(nb_tokens: &[usize], n_vocab: usize, further: usize, rng: &
         let base: Vec<f32> = (0..n_vocab).map(|k| if k < *count { 1.0 / *count as f32 } else { 0.0 }).collect();
         permuted_rows(&base, n_vocab.pow(i as u32), rng)
     };
-    Ok(nb_tokens.iter().enumerate().map(rows).collect())
+    nb_tokens.iter().enumerate().map(rows).collect()
 }
 
 /// `contexts` rows (each `N`), each the base vector under its own `randperm(N)`.
-pub(super) fn permuted_rows(base: &[f32], contexts: usize, rng: &mut TorchRng) -> Vec<f32> {
+pub(super) fn permuted_rows(base: &[f32], contexts: usize, rng: &mut TorchRng) -> Result<Vec<f32>> {
     let mut table = Vec::with_capacity(contexts * base.len());
     for _ in 0..contexts {
-        table.extend(rng.randperm(base.len() as u32).iter().map(|j| base[*j as usize]));
+        table.extend(rng.randperm(base.len() as u32)?.iter().map(|j| base[*j as usize]));
     }
-    table
+    Ok(table)
 }
 
 /// Checks the counts of a prefix and that its law, with `further` more tables, can be stored.
@@ -43,7 +43,7 @@ pub fn check_prefix(nb_tokens: &[usize], n_vocab: usize, further: usize) -> Resu
             format!("every count must be between 1 and `n_vocab`, {n_vocab}"),
         ));
     }
-    let order = nb_tokens.len() + further;
+    let order = nb_tokens.len().saturating_add(further);
     let entries = u32::try_from(order).ok().and_then(|order| n_vocab.checked_pow(order));
     if entries.is_none_or(|entries| entries > MAX_ENTRIES) {
         let value = format!("of length {}", nb_tokens.len());

@@ -16,10 +16,10 @@ impl Sequences {
     /// Sequences of `length` tokens each, from all their tokens one after the other.
     ///
     /// # Errors
-    /// `length` is 0, or `tokens` does not hold whole sequences.
+    /// `length` is 0 or what no memory holds, or `tokens` does not hold whole sequences.
     pub fn new(tokens: Vec<u16>, length: usize) -> Result<Self> {
-        if length == 0 {
-            return Err(Error::argument("length", 0, "a sequence has at least one token"));
+        if length == 0 || length > isize::MAX as usize {
+            return Err(Error::argument("length", length, "a sequence has at least one token, and up to 2^63 − 1"));
         }
         if !tokens.len().is_multiple_of(length) {
             let value = format!("of length {}", tokens.len());
@@ -64,11 +64,14 @@ impl Sequences {
     }
 }
 
+/// Most sequences that are listed: half a gigabyte while they are sorted.
+const MOST_SEQUENCES: usize = 1 << 25;
+
 /// Every sequence of `n` tokens all of whose prefixes have probability above `eps` (the original's default is 1e-10),
 /// ordered by `Σ_j x_j N^j`: `x_0` varies fastest.
 ///
 /// # Errors
-/// `eps` is negative or NaN.
+/// `eps` is negative or NaN, or leaves more sequences than memory holds.
 pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
     if eps.is_nan() || eps < 0.0 {
         return Err(Error::argument("eps", eps, "it must be a number of at least 0"));
@@ -81,20 +84,32 @@ pub fn generate_each(law: &Law, eps: f64) -> Result<Sequences> {
             let row = table[prefix * n..(prefix + 1) * n].iter().enumerate();
             row.map(move |(token, p)| (prefix * n + token, probability * f64::from(*p)))
         };
-        allowed = allowed.iter().flat_map(next).filter(|(_, probability)| *probability > eps).collect();
+        let likely = allowed.iter().flat_map(next).filter(|(_, probability)| *probability > eps);
+        allowed = likely.take(MOST_SEQUENCES + 1).collect();
+        if allowed.len() > MOST_SEQUENCES {
+            let expected =
+                format!("more than {MOST_SEQUENCES} sequences are likelier, and so many do not fit in memory");
+            return Err(Error::argument("eps", eps, expected));
+        }
     }
-    // Digits of the index in base N, last token first: sorting them so makes x_0 vary fastest.
-    let digits = |mut index: usize| {
-        let digit = move |_| {
-            let token = (index % n) as u16;
+    // The digits of an index in base N in reverse, so that x_0 varies fastest.
+    let reversed = |mut index: usize| {
+        (0..law.order()).fold(0, |number, _| {
+            let digit = index % n;
             index /= n;
-            token
-        };
-        (0..law.order()).map(digit).collect::<Vec<u16>>()
+            number * n + digit
+        })
     };
-    allowed.sort_by_cached_key(|(index, _)| digits(*index));
-    let tokens = allowed.iter().flat_map(|(index, _)| digits(*index).into_iter().rev()).collect();
-    Ok(Sequences { tokens, length: law.order() })
+    allowed.sort_unstable_by_key(|(index, _)| reversed(*index));
+    let tokens = allowed.iter().flat_map(|(index, _)| {
+        let mut number = reversed(*index);
+        (0..law.order()).map(move |_| {
+            let token = (number % n) as u16;
+            number /= n;
+            token
+        })
+    });
+    Ok(Sequences { tokens: tokens.collect(), length: law.order() })
 }
 
 #[cfg(test)]

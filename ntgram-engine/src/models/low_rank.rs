@@ -31,9 +31,12 @@ impl Default for LowRankConfig {
 }
 
 impl LowRankConfig {
-    /// Rows of the context table: `N^(n-1)`.
+    /// Rows of the context table: `N^(n-1)`, or `usize::MAX` where that is larger.
     pub fn n_contexts(&self) -> usize {
-        self.n_vocab.pow(self.order as u32 - 1)
+        match self.n_vocab {
+            0 | 1 => usize::from(self.n_vocab == 1 || self.order <= 1),
+            n => u32::try_from(self.order.saturating_sub(1)).map_or(usize::MAX, |length| n.saturating_pow(length)),
+        }
     }
 
     /// Checks sizes.
@@ -55,8 +58,12 @@ impl LowRankConfig {
         Ok(())
     }
 
-    /// Both parameters, in order: `word_emb.weight (N^(n-1), d)` and `unemb.weight (N, d)`.
+    /// Both parameters, in order: `word_emb.weight (N^(n-1), d)` and `unemb.weight (N, d)`. None for sizes that [`check`](Self::check)
+    /// refuses.
     pub fn parameters(&self) -> Vec<ParamSpec> {
+        if self.check().is_err() {
+            return vec![];
+        }
         vec![
             ParamSpec::new("word_emb.weight".into(), &[self.n_contexts(), self.d_model], ParamKind::WordEmb),
             ParamSpec::new("unemb.weight".into(), &[self.n_vocab, self.d_model], ParamKind::Unemb),

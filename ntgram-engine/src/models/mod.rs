@@ -70,7 +70,7 @@ impl ModelConfig<'_> {
     /// As [`check_sizes`](Self::check_sizes); nothing is drawn then.
     pub fn initial_values(self, rng: &mut TorchRng) -> Result<Vec<f32>> {
         self.check_sizes()?;
-        Ok(parameters::initial_values(&self.parameters(), rng))
+        parameters::initial_values(&self.parameters(), rng)
     }
 
     /// Checks the sizes, and that the model can learn `law`.

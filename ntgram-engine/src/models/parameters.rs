@@ -66,9 +66,12 @@ impl ParamSpec {
         Self { name, shape: shape.to_vec(), kind, fan_in: shape[shape.len() - 1] }
     }
 
-    /// Number of values.
+    /// Number of values; `usize::MAX` where there are more.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        match self.shape.contains(&0) {
+            true => 0,
+            false => self.shape.iter().fold(1, |len, &side| len.saturating_mul(side)),
+        }
     }
 
     /// Whether there are no values (never, for a checked configuration).
@@ -80,7 +83,7 @@ impl ParamSpec {
     pub fn init_bound(&self) -> f64 {
         match self.kind {
             // Xavier-uniform over (3d_h, d_h): a = √(6 / (d_h + 3d_h))
-            ParamKind::InProj => (6.0 / (self.shape[0] + self.shape[1]) as f64).sqrt(),
+            ParamKind::InProj => (6.0 / self.shape.iter().fold(0.0, |sum, &side| sum + side as f64)).sqrt(),
             _ => 1.0 / (self.fan_in as f64).sqrt(),
         }
     }
@@ -101,9 +104,9 @@ impl ParamSpec {
 /// Most values that a model may have: 4 GiB of float32, of which training needs some four times as much.
 pub const MAX_VALUES: usize = 1 << 30;
 
-/// Number of values of all parameters.
+/// Number of values of all parameters; `usize::MAX` where there are more.
 pub fn n_values(list: &[ParamSpec]) -> usize {
-    list.iter().map(ParamSpec::len).sum()
+    list.iter().fold(0, |sum, spec| sum.saturating_add(spec.len()))
 }
 
 /// Refuses sizes that make more than [`MAX_VALUES`] values, before anything is counted out or allocated. `total` adds them up in a type in
@@ -120,21 +123,21 @@ pub(super) fn check_total(sizes: &str, total: f64) -> Result<()> {
 }
 
 /// The values of all parameters of a model's list ([`ModelConfig::initial_values`](super::ModelConfig::initial_values)).
-pub(super) fn initial_values(list: &[ParamSpec], rng: &mut TorchRng) -> Vec<f32> {
+pub(super) fn initial_values(list: &[ParamSpec], rng: &mut TorchRng) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(n_values(list));
     let draw =
         |spec: &ParamSpec, rng: &mut TorchRng| rng.uniform_vec(spec.len(), -spec.init_bound(), spec.init_bound());
     let mut k = 0;
     while k < list.len() {
         if list[k].kind == ParamKind::InProj {
-            let out_proj = draw(&list[k + 1], rng);
-            values.extend(draw(&list[k], rng));
+            let out_proj = draw(&list[k + 1], rng)?;
+            values.extend(draw(&list[k], rng)?);
             values.extend(out_proj);
             k += 2;
         } else {
-            values.extend(draw(&list[k], rng));
+            values.extend(draw(&list[k], rng)?);
             k += 1;
         }
     }
-    values
+    Ok(values)
 }

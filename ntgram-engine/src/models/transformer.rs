@@ -147,7 +147,11 @@ impl TransformerConfig {
     /// `attn_seq.{layer}.{module}.in_proj_weight (3d_h,d_h)` (rows: Q, K, V) and `….out_proj.weight (d_h,d_h)`, where `d_inner` is set
     /// `linear_compress.weight (d_h,d)` and `linear_decompress.weight (d,d_h)`, then for each layer's MLP
     /// `mlp_seq.{layer}.{k}.weight`/`.bias` (`k` even: the GELUs take the odd places), `unemb.weight (N,d)`. The names are the authors'.
+    /// None for sizes that [`check`](Self::check) refuses.
     pub fn parameters(&self) -> Vec<ParamSpec> {
+        if self.check().is_err() {
+            return vec![];
+        }
         let (n, d, d_module, t) = (self.n_vocab, self.d_model, self.d_module(), self.context_window);
         let mut list = vec![
             ParamSpec::new("word_emb.weight".into(), &[n, d], ParamKind::WordEmb),

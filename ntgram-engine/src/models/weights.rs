@@ -134,7 +134,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The place of the next parameter, which must be of this kind.
     fn take(&mut self, kind: ParamKind) -> Place {
-        let spec = &self.list[self.next];
+        let spec = self.list.get(self.next).expect("sizes that `check` accepts have all parameters");
         assert_eq!(spec.kind, kind, "the list's order: {}", spec.name);
         let place = Place { parameter: self.next, rows: 0..spec.shape[0], flat: self.flat..self.flat + spec.len() };
         (self.next, self.flat) = (self.next + 1, place.flat.end);
@@ -163,6 +163,9 @@ impl TransformerConfig {
     /// assert_eq!(config.parameters()[w_k.parameter].name, "attn_seq.0.1.in_proj_weight");
     /// assert_eq!(w_k.rows, 5..10); // below W_Q's five rows
     /// ```
+    ///
+    /// # Panics
+    /// On sizes that [`check`](Self::check) refuses.
     pub fn weights(&self) -> TransformerWeights<Place> {
         let list = self.parameters();
         let mut walk = Walk { list: &list, next: 0, flat: 0 };
@@ -189,6 +192,9 @@ impl TransformerConfig {
 
 impl LowRankConfig {
     /// The place of both weights in [`parameters`](Self::parameters).
+    ///
+    /// # Panics
+    /// On sizes that [`check`](Self::check) refuses.
     pub fn weights(&self) -> LowRankWeights<Place> {
         let list = self.parameters();
         let mut walk = Walk { list: &list, next: 0, flat: 0 };

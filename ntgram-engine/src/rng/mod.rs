@@ -27,7 +27,8 @@ pub(crate) use permutation::Permutation;
 ///
 /// // torch.manual_seed(0); torch.rand(3)
 /// let mut rng = TorchRng::new(0);
-/// assert_eq!(rng.uniform_vec(3, 0.0, 1.0), [0.49625659, 0.76822180, 0.08847743]);
+/// assert_eq!(rng.uniform_vec(3, 0.0, 1.0)?, [0.49625659, 0.76822180, 0.08847743]);
+/// # Ok::<(), ntgram_engine::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct TorchRng {
@@ -131,8 +132,24 @@ impl TorchRng {
     }
 
     /// `uniform_(a, b)` on a float32 tensor of `len` values. One word each.
-    pub fn uniform_vec(&mut self, len: usize, a: f64, b: f64) -> Vec<f32> {
-        (0..len).map(|_| self.uniform(a, b)).collect()
+    ///
+    /// # Errors
+    /// More values than memory holds; ends that are no finite float32 numbers, or `b` below `a`.
+    pub fn uniform_vec(&mut self, len: usize, a: f64, b: f64) -> Result<Vec<f32>> {
+        let (from, to) = (a as f32, b as f32);
+        if !from.is_finite() {
+            return Err(Error::argument("a", a, "it must be a finite float32 number"));
+        }
+        if !(to >= from && (to - from).is_finite()) {
+            return Err(Error::argument(
+                "b",
+                b,
+                format!("it must be at least `a`, {a}, and a finite distance from it"),
+            ));
+        }
+        let mut values = room("len", len)?;
+        values.extend((0..len).map(|_| self.uniform(a, b)));
+        Ok(values)
     }
 
     /// `exponential_(1)` on a float32 scalar. One 64-bit draw.
@@ -142,22 +159,32 @@ impl TorchRng {
     }
 
     /// `randperm(n)`: a permutation of `0..n`, `n − 1` words.
-    pub fn randperm(&mut self, n: u32) -> Vec<u32> {
-        let mut p: Vec<u32> = (0..n).collect();
+    ///
+    /// # Errors
+    /// `n` above [`MOST_PERMUTED`], from where on PyTorch draws differently, or more than memory holds.
+    pub fn randperm(&mut self, n: u32) -> Result<Vec<u32>> {
+        if n as usize > MOST_PERMUTED {
+            return Err(Error::argument("n", n, format!("PyTorch draws differently above {MOST_PERMUTED}")));
+        }
+        let mut p = room("n", n as usize)?;
+        p.extend(0..n);
         let mut permutation = Permutation::new(self.clone());
         permutation.advance(&mut p, n as usize);
         *self = permutation.into_rng();
-        p
+        Ok(p)
     }
 
     /// `randn(len)` in float32. Fewer than 16 values: pairs in double precision, one 64-bit draw a value, and the second of
     /// a pair is kept for the next such call. From 16 values on: one word a value in blocks of 16, and a tail that is no full
     /// block draws the last 16 values again.
-    pub fn randn(&mut self, len: usize) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// More values than memory holds.
+    pub fn randn(&mut self, len: usize) -> Result<Vec<f32>> {
         if len < 16 {
-            return (0..len).map(|_| self.normal() as f32).collect();
+            return Ok((0..len).map(|_| self.normal() as f32).collect());
         }
-        let mut values = self.uniform_vec(len, 0.0, 1.0);
+        let mut values = self.uniform_vec(len, 0.0, 1.0)?;
         for block in values.chunks_exact_mut(16) {
             box_muller_16(block);
         }
@@ -166,7 +193,7 @@ impl TorchRng {
             tail.fill_with(|| self.uniform(0.0, 1.0));
             box_muller_16(tail);
         }
-        values
+        Ok(values)
     }
 
     /// One normal in double precision; the second of each pair is kept.
@@ -185,14 +212,16 @@ impl TorchRng {
     /// [`multinomial_one`](Self::multinomial_one)). The weights need not sum to 1.
     ///
     /// # Errors
-    /// No weights, a weight that is negative or not finite, or a sum of 0.
+    /// No weights, a weight that is negative or not finite, a sum of 0 or one that is not finite; more draws than memory holds.
     pub fn multinomial_with_replacement(&mut self, weights: &[f32], m: usize) -> Result<Vec<u32>> {
         if m == 1 {
             return Ok(vec![self.multinomial_one(weights)?]);
         }
         check_weights(weights)?;
         let cumulative = cumulative(weights);
-        Ok((0..m).map(|_| first_at_least(&cumulative, unit_f64(self.draw64()))).collect())
+        let mut drawn = room("m", m)?;
+        drawn.extend((0..m).map(|_| first_at_least(&cumulative, unit_f64(self.draw64()))));
+        Ok(drawn)
     }
 
     /// `multinomial(row, 1)`: one index, by the exponential race: `argmax_k row_k / q_k`. One exponential for
@@ -213,6 +242,21 @@ impl TorchRng {
     }
 }
 
+/// Largest permutation: from here on PyTorch's `randperm` draws differently.
+pub const MOST_PERMUTED: usize = u32::MAX as usize / 20 - 1;
+
+/// Most values of one call: 8 GiB of four bytes each.
+const MOST_VALUES: usize = 1 << 31;
+
+/// An empty list with room for so many values of four bytes; `argument` says how many.
+fn room<T>(argument: &'static str, len: usize) -> Result<Vec<T>> {
+    let mut list = Vec::new();
+    if len > MOST_VALUES || list.try_reserve_exact(len).is_err() {
+        return Err(Error::argument(argument, len, "so many values do not fit in memory"));
+    }
+    Ok(list)
+}
+
 /// Weights of a categorical draw, as PyTorch demands them.
 fn check_weights(weights: &[f32]) -> Result<()> {
     let expected = "it must have entries that are finite and not negative, at least one of them positive";
@@ -220,6 +264,9 @@ fn check_weights(weights: &[f32]) -> Result<()> {
         Some(bad) => Err(Error::argument("weights", format!("a row with the entry {bad}"), expected)),
         None if weights.is_empty() => Err(Error::argument("weights", "empty", expected)),
         None if weights.iter().all(|w| *w == 0.0) => Err(Error::argument("weights", "a row of zeros", expected)),
+        None if !weights.iter().sum::<f32>().is_finite() => {
+            Err(Error::argument("weights", "a row whose sum is no float32 number", "its sum must be finite, too"))
+        }
         None => Ok(()),
     }
 }
@@ -331,7 +378,7 @@ mod tests {
     fn normals_have_the_right_moments() {
         for len in [15, 100_000] {
             let mut rng = TorchRng::new(4);
-            let values: Vec<f64> = (0..150_000 / len).flat_map(|_| rng.randn(len)).map(f64::from).collect();
+            let values: Vec<f64> = (0..150_000 / len).flat_map(|_| rng.randn(len).unwrap()).map(f64::from).collect();
             let count = values.len() as f64;
             let mean = values.iter().sum::<f64>() / count;
             let variance = values.iter().map(|z| z * z).sum::<f64>() / count;
@@ -344,10 +391,10 @@ mod tests {
 
     #[test]
     fn permutations_hold_everything_once() {
-        let mut p = TorchRng::new(5).randperm(1000);
+        let mut p = TorchRng::new(5).randperm(1000).unwrap();
         p.sort_unstable();
         assert!(p.iter().enumerate().all(|(i, x)| i == *x as usize));
-        assert!(TorchRng::new(5).randperm(0).is_empty());
+        assert!(TorchRng::new(5).randperm(0).unwrap().is_empty());
     }
 
     #[test]

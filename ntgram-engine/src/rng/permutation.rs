@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn it_is_randperm_in_whatever_portions() {
         for n in [0usize, 1, 2, 63, 64, 65, 1000] {
-            let whole = TorchRng::new(8).randperm(n as u32);
+            let whole = TorchRng::new(8).randperm(n as u32).unwrap();
             let mut items: Vec<u16> = (0..n as u16).collect();
             let mut permutation = Permutation::new(TorchRng::new(8));
             for to in [0, 1, 1, n / 3, n / 2 + 1, n] {

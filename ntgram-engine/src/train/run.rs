@@ -8,7 +8,7 @@ use super::snapshot::Taker;
 use super::{Adam, Engine, History, Task};
 use crate::engine::{StepOutcome, Trainer};
 use crate::error::{Error, Result};
-use crate::models::ParamSpec;
+use crate::models::{ParamSpec, n_values};
 
 /// A training in progress.
 pub trait Run {
@@ -59,7 +59,8 @@ impl Default for Watch<'_> {
 /// Runs a training to its end; returns its history and puts the trained values into `values`.
 ///
 /// # Errors
-/// [`Error::Diverged`] when a loss, or after the last step a value, is no longer finite; `values` are the last ones then, too.
+/// [`Error::Diverged`] when a loss, or after the last step a value, is no longer finite; `values` are the last ones then, too. A run with
+/// another number of values than the model.
 pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, watch: Watch) -> Result<History> {
     let (options, list, steps) = (task.options(), task.model().parameters(), task.steps());
     let engine = run.engine();
@@ -67,6 +68,7 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     let (mut loss, mut accuracy) = (vec![], vec![]);
     let mut progress = Progress::new(options.progress, (steps, batches_per_epoch), watch.steps);
     let mut snapshots = Taker::new(options.snapshots.as_ref(), &list);
+    check_len(run.values().len(), n_values(&list))?;
     let mut stopped = false;
     for k in 0..steps {
         snapshots.before_step(k, || run.values());
@@ -85,6 +87,7 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     let snapshots = snapshots.finish(loss.len(), || run.values());
     let adam;
     (*values, adam) = run.finish(loss.len());
+    check_len(values.len(), n_values(&list))?;
     let seconds = progress.finish(loss.len(), engine);
     let last_loss = loss.last().copied().unwrap_or_default();
     if !last_loss.is_finite() || values.iter().any(|x| !x.is_finite()) {
@@ -100,6 +103,15 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     rng.skip(WORDS_OF_AN_EPOCH * epochs as u64);
     let lr_by_epoch = (0..epochs).map(|epoch| options.rate(epoch)).collect();
     Ok(History { loss, accuracy, batches_per_epoch, lr_by_epoch, engine, seconds, rng, adam, snapshots, stopped })
+}
+
+/// A run must have as many values as the model.
+fn check_len(len: usize, size: usize) -> Result<()> {
+    if len == size {
+        Ok(())
+    } else {
+        Err(Error::argument("run", format!("one of {len} values"), format!("the model has {size}")))
+    }
 }
 
 /// The parameter that left the finite numbers, or the one with the largest value.
