@@ -64,6 +64,8 @@ impl FirstPass {
 /// What the page draws.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct View {
+    /// Of which model and law.
+    pub of: Settings,
     /// Steps done.
     pub step: u64,
     /// Loss of each batch since the last view, before its step: an estimate of the divergence, nats.
@@ -157,6 +159,7 @@ impl Session {
         let w_u = unembedding(&self.sizes, &values);
         let logits = logits(&self.sizes, &values);
         View {
+            of: self.settings.clone(),
             step: self.steps,
             losses,
             divergence: divergence(&self.law, &logits),
