@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Session, Settings, View};
+use crate::session::{Session, View};
+use crate::settings::Settings;
 
 /// What the page asks for.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
