@@ -421,10 +421,14 @@ def build_site(folder):
     if not file:
         sys.exit("ntgram: no site without its first page; the reason stands above")
     say("documentation of the crates", "cargo doc (the first time takes some minutes)")
-    env = {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)} | {"CARGO_TARGET_DIR": str(CACHE / "page/target")}
-    run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-core", "-p", "ntgram-web",
-        "--features", "ntgram-core/doc-only", env=env, cwd=REPOSITORY)  # fmt: skip
-    run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site.py", file, CACHE / "page/target/doc", folder)
+    env = {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
+    with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
+        run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-core", "-p", "ntgram-web",
+            "--features", "ntgram-core/doc-only", "--target-dir", CACHE / "target", env=env, cwd=REPOSITORY)  # fmt: skip
+        doc = CACHE / "page/doc"
+        shutil.rmtree(doc, ignore_errors=True)
+        shutil.copytree(CACHE / "target/doc", doc)
+    run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site.py", file, doc, folder)
 
 
 def sysroot(env):

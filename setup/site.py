@@ -32,6 +32,9 @@ def names():
 
 
 def write_site(page, documentation, folder):
+    """In the place of an older site, and of nothing else."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / DOCUMENTATION).exists():
+        sys.exit(f"ntgram: {folder} holds other files: name a new folder for the site, or an empty one")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     shutil.copytree(documentation, folder / "doc")

@@ -9,7 +9,7 @@ import { EXPERIMENTS, SLIDERS, asRust, defaults, forEngine, fromAddress, leastP,
 /** Steps of a run, as in the lesson; then it rests. */
 const RUN = 5000;
 /** Milliseconds that the engine may take for the steps of one frame. */
-const FRAME = 24;
+const FRAME = 12;
 
 const $ = id => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -95,6 +95,16 @@ class Live:
         assert view["step"] == RUN
         return view
 
+    def part(self, steps=200):
+        """So many steps of a run, or a few more: rounding has not grown yet. Returns what there is to see then."""
+        self.find("#restart").click()
+        self.wait(lambda state: state["step"] is not None and state["step"] < steps, "it does not restart")
+        self.wait(lambda state: state["step"] >= steps, "it does not train")
+        self.find("#play").click()
+        self.page.wait_for_timeout(200)  # the frame that was asked for
+        assert not self.state()["plays"]
+        return self.view()
+
     def slide(self, name, presses, key="ArrowRight"):
         """Moves a slider by its keys."""
         slider = self.find(f"#{name}")
