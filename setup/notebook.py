@@ -41,10 +41,15 @@ class Renderer(IPythonRenderer):
     """Markdown with its formulas as MathML, which browsers draw themselves: MathJax would be fetched."""
 
     def inline_math(self, body):
-        return convert(body)
+        return formula(body, "inline")
 
     def block_math(self, body):
-        return convert(body, display="block")
+        return formula(body, "block")
+
+
+def formula(latex, display):
+    """MathML of a formula. Bars around a letter are as high as it is: without a font made for formulas browsers stretch them out of place."""
+    return re.sub(r"<mo[^>]*>(&#x0*2(?:225|016);|[‖∥])</mo>", "<mo stretchy=\"false\">‖</mo>", convert(latex, display=display))
 
 
 class Exporter(HTMLExporter):

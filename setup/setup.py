@@ -428,7 +428,7 @@ def build_site(folder):
         doc = CACHE / "page/doc"
         shutil.rmtree(doc, ignore_errors=True)
         shutil.copytree(CACHE / "target/doc", doc)
-    run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site.py", file, doc, folder)
+    run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site_pages.py", file, doc, folder)
 
 
 def sysroot(env):

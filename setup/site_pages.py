@@ -1,4 +1,4 @@
-"""Writes the site: `site.py PAGE DOC FOLDER`. The live page first, the notebooks as pages, the crates' documentation: files that can be
+"""Writes the site: `site_pages.py PAGE DOC FOLDER`. The live page first, the notebooks as pages, the crates' documentation: files that can be
 served from anywhere, and ask for nothing from elsewhere. Runs in the virtual environment that the set-up makes.
 """
 
@@ -17,6 +17,8 @@ DOCUMENTATION = "doc/ntgram_core/index.html"
 NAMES = {"index": "Live page", "superposition": "The lesson", "experiments": "Ten experiments"}
 STYLE = ("display:flex;flex-wrap:wrap;gap:18px;padding:14px 22px;font:15px system-ui,sans-serif;"
          "border-bottom:1px solid var(--jp-border-color2,#ddd)")  # fmt: skip
+
+LINK = '<a style="color:var(--jp-content-link-color,#1f5fbf);text-decoration:underline" '
 
 
 def links(here):
@@ -49,7 +51,7 @@ def write_notebook(name, folder):
     """One of the committed notebooks as a page; what it links to in the repository, as far as the site has it, is here."""
     notebook = nbformat.read(REPOSITORY / f"notebooks/{name}.ipynb", as_version=4)
     file = folder / f"{name}.html"
-    runner.write_page(notebook, file, f'<nav style="{STYLE}">{links(name)}</nav>')
+    runner.write_page(notebook, file, f'<nav style="{STYLE}">{links(name).replace("<a ", LINK)}</nav>')
     text = file.read_text("utf-8")
     file.write_text(re.sub(r'href="([\w-]+)\.ipynb"', r'href="\1.html"', text), "utf-8")
 
