@@ -15,21 +15,24 @@ from pathlib import Path
 import kernel
 
 TARGET = "wasm32-unknown-unknown"
+TARGET_SETTING = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN"  # how cargo's variables for it begin
 # Vectors of 128 bits; every browser has them since 2023.
 RUSTFLAGS = "-Ctarget-feature=+simd128"
-# Debian's Rust for building browsers: it builds the standard library itself, where rustup cannot be asked for one.
-DEBIAN_PACKAGES = ["rustc-web", "cargo-web", "rust-web-src"]
+# Debian's Rust for building browsers, which builds the standard library itself, where rustup cannot be asked for one.
+DEBIANS = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm"]
+DEBIANS_LINKER = Path("/usr/bin/rust-lld")  # from the last of these: a link to the program of another package, of that name
 # In this order a module needs only those before it; the page imports the last.
 MODULES = ["draw", "math", "figures", "engine", "settings", "main"]
 
 
 def build(repository, folder, page, may_install):
-    """Writes the page to `page`; `folder` keeps what cargo builds. None, or the reason why the page cannot be built here."""
-    cargo, env = toolchain(may_install)
-    if not cargo:
-        return (f"no Rust that compiles for {TARGET}: `rustup target add {TARGET}`, or Debian's packages "
-                f"{', '.join(DEBIAN_PACKAGES)}")  # fmt: skip
-    env |= {"CARGO_TARGET_DIR": str(folder), f"CARGO_TARGET_{TARGET.upper().replace('-', '_')}_RUSTFLAGS": RUSTFLAGS}
+    """Writes the page to `page`; `folder` keeps what cargo builds. `may_install`: Debian's Rust, where there is no other. None, or the
+    reason why the page cannot be built here."""
+    found = rustups() or debians() or (may_install and install_debians() and debians())
+    if not found:
+        return f"no Rust that compiles for {TARGET}: `rustup target add {TARGET}`, or Debian's packages {' '.join(DEBIANS)}"
+    cargo, env = found
+    env |= {"CARGO_TARGET_DIR": str(folder), f"{TARGET_SETTING}_RUSTFLAGS": RUSTFLAGS}
     command = [*cargo, "--locked", "--quiet", "--profile", "page", "--package", "ntgram-web", "--lib", "--target", TARGET]
     if subprocess.run(command, env=env, cwd=repository).returncode:
         return "it does not compile; the reason stands above"
@@ -38,33 +41,43 @@ def build(repository, folder, page, may_install):
     return None
 
 
-def toolchain(may_install):
-    """The command that builds for WebAssembly, and its environment; None for the command where there is none."""
-    env = {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
-    if has_target(env):
+def caller():
+    """The caller's variables without their settings for Rust."""
+    return {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
+
+
+def rustups():
+    """The command that builds with the caller's Rust, and its variables; None where that has no WebAssembly and rustup cannot add it."""
+    env = caller()
+    if has_target(env) or (shutil.which("rustup") and quiet("rustup", "target", "add", TARGET) and has_target(env)):
         return ["cargo", "build"], env
-    if shutil.which("rustup") and quiet("rustup", "target", "add", TARGET) and has_target(env):
-        return ["cargo", "build"], env
-    if may_install and not debians() and shutil.which("apt-get") and os.geteuid() == 0:
-        print(f"ntgram: apt-get install {' '.join(DEBIAN_PACKAGES)}", flush=True)
-        apt = ["apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
-        quiet(*apt, "update")
-        quiet(*apt, "install", "--yes", "--no-install-recommends", *DEBIAN_PACKAGES)
-    if debians():
-        env |= {"RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1"}
-        return ["/usr/bin/cargo", "build", "-Zbuild-std=std,panic_abort"], env
-    return None, env
+    return None
+
+
+def debians():
+    """The same with Debian's."""
+    sources = Path("/usr/lib/rustlib/src/rust/library/std/Cargo.toml")
+    if not (sources.exists() and Path("/usr/bin/cargo").exists() and DEBIANS_LINKER.exists()):
+        return None
+    env = caller() | {"RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1", f"{TARGET_SETTING}_LINKER": str(DEBIANS_LINKER)}
+    return ["/usr/bin/cargo", "build", "-Zbuild-std=std,panic_abort"], env
+
+
+def install_debians():
+    """Installs Debian's; not where its usual Rust is, whose place it would take."""
+    if not shutil.which("apt-get") or os.geteuid() or Path("/usr/bin/rustc").exists():
+        return False
+    print(f"ntgram: apt-get install {' '.join(DEBIANS)} (a download of about 200 MB)", flush=True)
+    apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet=2", "--option=DPkg::Lock::Timeout=300"]
+    install = [*apt, "install", "--yes", "--no-install-recommends"]
+    quiet(*apt, "update")
+    return quiet(*install, *DEBIANS) and (DEBIANS_LINKER.exists() or quiet(*install, os.readlink(DEBIANS_LINKER)))
 
 
 def has_target(env):
     """Whether the standard library for WebAssembly is installed beside the compiler."""
     folder = kernel.rustc_says(env, "--print", "target-libdir", "--target", TARGET)
     return bool(folder) and any(Path(folder).glob("libstd-*"))
-
-
-def debians():
-    """Whether Debian's Rust is there with the library's sources."""
-    return Path("/usr/bin/cargo").exists() and any(Path("/usr/lib/rustlib/src/rust/library/std").glob("Cargo.toml"))
 
 
 def quiet(*command):

@@ -16,7 +16,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 let values = fromAddress();
 let view = null; // what the engine said last
-let plays = !calm;
+let plays = false;
 let rests = RUN; // the step at which it does
 let wanted = "start"; // what the engine is to be asked next: "start", "change", or nothing
 let single = false; // one step is asked for
@@ -353,5 +353,12 @@ solid.addEventListener("keydown", event => {
 
 show();
 requestAnimationFrame(frame);
+// It begins by itself when it comes into sight, far down a notebook, too.
+const sight = new IntersectionObserver(entries => {
+  if (!entries.some(entry => entry.isIntersecting)) return;
+  sight.disconnect();
+  plays ||= !calm;
+});
+sight.observe($("bar"));
 // for who looks closer: the last view, the settings
 Object.defineProperty(window, "ntgram", { get: () => ({ view, values, plays }) });

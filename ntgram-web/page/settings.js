@@ -74,6 +74,6 @@ export const EXPERIMENTS = [
   { name: "Ten in two", set: { dimensions: 2 }, notice: "Two numbers can be drawn. The token furthest out in a context’s direction wins, so only corners can win: all ten lie around a circle." },
   { name: "An unsure law", set: { dimensions: 2, p: 0.5 }, notice: "A law that is unsure of its token does not pay for all corners: some arrows end inside the polygon, and those tokens never win." },
   { name: "Eight in three", set: { tokens: 8, dimensions: 3 }, notice: "Points on a sphere that keep away from each other. Drag to turn it, or use the arrow keys." },
-  { name: "Room enough", set: { dimensions: 9 }, notice: "Nine dimensions hold ten tokens exactly, since a softmax does not see a number added to all logits: a simplex, every token at the same angle to every other." },
+  { name: "Room enough", set: { dimensions: 9 }, notice: "Nine dimensions hold ten tokens exactly, since a softmax does not see a number added to all logits: a simplex, every token at nearly the same angle to every other." },
   { name: "A Transformer", set: { model: "transformer" }, notice: "Now a context’s vector must be computed from two tokens by attention. The room is the same; the means to get there are scarce. Give it more modules." },
 ];
