@@ -15,9 +15,8 @@ from pathlib import Path
 import kernel
 
 TARGET = "wasm32-unknown-unknown"
-TARGET_SETTING = "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN"  # how cargo's variables for it begin
 # Vectors of 128 bits; every browser has them since 2023.
-RUSTFLAGS = "-Ctarget-feature=+simd128"
+VECTORS = "-Ctarget-feature=+simd128"
 # Debian's Rust for building browsers, which builds the standard library itself, where rustup cannot be asked for one.
 DEBIANS = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-llvm"]
 DEBIANS_LINKER = Path("/usr/bin/rust-lld")  # from the last of these: a link to the program of another package, of that name
@@ -32,13 +31,24 @@ def build(repository, folder, page, may_install):
     if not found:
         return f"no Rust that compiles for {TARGET}: `rustup target add {TARGET}`, or Debian's packages {' '.join(DEBIANS)}"
     cargo, env = found
-    env |= {"CARGO_TARGET_DIR": str(folder), f"{TARGET_SETTING}_RUSTFLAGS": RUSTFLAGS}
     command = [*cargo, "--locked", "--quiet", "--profile", "page", "--package", "ntgram-web", "--lib", "--target", TARGET]
+    env["CARGO_TARGET_DIR"] = str(folder)
+    subprocess.run([cargo[0], "fetch", "--locked", "--quiet", "--target", TARGET], env=env, cwd=repository)
+    env["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join([VECTORS, *nameless(env, repository)])
     if subprocess.run(command, env=env, cwd=repository).returncode:
         return "it does not compile; the reason stands above"
     wasm = (folder / TARGET / "page/ntgram_web.wasm").read_bytes()
     kernel.write(page, assembled(repository / "ntgram-web/page", wasm))
     return None
+
+
+def nameless(env, repository):
+    """Options that keep this machine's folders out of the page: panics name the files that they come from, and pages are published."""
+    rustc = env.get("RUSTC", "rustc")
+    sysroot = subprocess.run([rustc, "--print", "sysroot"], env=env, capture_output=True, text=True).stdout.strip()
+    crates = Path(env.get("CARGO_HOME") or Path.home() / ".cargo", "registry/src")
+    folders = {sysroot: "rust", str(repository): "ntgram"} | {str(folder): "crates" for folder in crates.glob("*")}
+    return [f"--remap-path-prefix={folder}={name}" for folder, name in folders.items() if len(folder) > 1]
 
 
 def caller():
@@ -59,7 +69,7 @@ def debians():
     sources = Path("/usr/lib/rustlib/src/rust/library/std/Cargo.toml")
     if not (sources.exists() and Path("/usr/bin/cargo").exists() and DEBIANS_LINKER.exists()):
         return None
-    env = caller() | {"RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1", f"{TARGET_SETTING}_LINKER": str(DEBIANS_LINKER)}
+    env = caller() | {"RUSTC": "/usr/bin/rustc", "RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER": str(DEBIANS_LINKER)}
     return ["/usr/bin/cargo", "build", "-Zbuild-std=std,panic_abort"], env
 
 

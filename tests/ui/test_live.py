@@ -1,9 +1,11 @@
 """The live page, from the site's folder and in a notebook: every slider, the crate's numbers, the pace, keys, themes, a phone."""
 
+import base64
 import gzip
 import re
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import nbformat
@@ -74,6 +76,13 @@ def check_numbers(view, expected):
 
 def test_the_page_is_small():
     assert len(gzip.compress((SITE / "index.html").read_bytes())) < 300_000
+
+
+def test_the_page_names_no_folder_of_the_machine_that_built_it():
+    packed = re.search(r'id="wasm">([^<]*)<', (SITE / "index.html").read_text())[1]
+    wasm = gzip.decompress(base64.b64decode(packed))
+    assert wasm.startswith(b"\0asm")
+    assert [part for part in (str(Path.home()), str(REPOSITORY), "registry/src") if part.encode() in wasm] == []
 
 
 def test_the_lessons_first_question_is_answered_by_itself(open_live, crate, screenshots):
@@ -225,6 +234,22 @@ def test_the_link_and_the_cell_can_be_copied(open_live):
     live.find("#cell").click()
     live.find("#cell:has-text('Copied')").wait_for()
     assert "LowRank::new(5, 7, 3, &pi, &mut rng)?" in live.page.evaluate(copied)
+
+
+def test_hulls_and_partners(open_live):
+    """The page's own geometry, on bodies whose edges are known; a cube's faces are flat, and have no diagonals."""
+    live = open_live("#speed=1")
+    edges = live.page.evaluate("""async () => {
+      const { hull2, hull3, partners, gram } = await import('math');
+      const signs = [-1, 1];
+      const cube = signs.flatMap(x => signs.flatMap(y => signs.map(z => [x, y, z])));
+      const axes = [[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]];
+      const tetrahedron = [[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1], [0.1, 0, 0]];
+      return [hull3(cube).length, hull3(axes).length, hull3(tetrahedron).length, hull3(tetrahedron).flat().includes(4),
+        hull2([[0, 0], [1, 1], [-1, 1], [-1, -1], [1, -1], [1, 0]]).sort().join(), partners(gram(axes.flat(), 6, 3), 6).join(),
+        partners(gram([1, 0, 0, 1, -1, 0, 0, -1], 4, 2), 4).join()];
+    }""")
+    assert edges == [12, 12, 6, False, "1,2,3,4", "0,1,2,3,4,5", "0,2,1,3"]
 
 
 def test_the_solid_turns(open_live, screenshots):
