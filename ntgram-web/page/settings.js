@@ -2,17 +2,26 @@
 
 import { figure } from "draw";
 
-/** Sliders. `scale`: the slider's place for a value, and back. `restarts`: whether the model begins anew. */
+/** A slider over numbers, and one over the places of a list, where steps grow with the number. */
 const plain = { to: value => value, from: place => place };
-const logarithmic = digits => ({ to: value => Math.round(100 * Math.log10(value)), from: place => Number((10 ** (place / 100)).toPrecision(digits)) });
+const among = list => ({
+  min: list[0],
+  max: list.at(-1),
+  to: value => list.reduce((best, one, k) => (Math.abs(Math.log(one / value)) < Math.abs(Math.log(list[best] / value)) ? k : best), 0),
+  from: place => list[place],
+});
+const RATES = [-4, -3, -2].flatMap(power => [1, 1.5, 2, 3, 5, 7].map(x => Number(`${x}e${power}`))).concat(0.1);
+const SPEEDS = [1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500];
+
+/** The sliders: range, default, the slider's place for a value and back; `restarts`: whether the model begins anew. */
 export const SLIDERS = {
   tokens: { default: 10, min: 2, max: 24, step: 1, ...plain, restarts: true },
   dimensions: { default: 5, min: 1, max: 12, step: 1, ...plain, restarts: true },
   p: { default: 0.95, min: 0.02, max: 0.99, step: 0.01, ...plain, show: p => p.toFixed(2) },
   modules: { default: 5, min: 1, max: 20, step: 1, ...plain, restarts: true },
-  lr: { default: 0.003, min: 1e-4, max: 0.1, ...logarithmic(2) },
+  lr: { default: 0.003, ...among(RATES) },
   seed: { default: 2108, min: 0, max: 9999, step: 1, ...plain, restarts: true, show: String },
-  speed: { default: 10, min: 1, max: 500, ...logarithmic(2), from: place => Math.round(10 ** (place / 100)) },
+  speed: { default: 10, ...among(SPEEDS) },
 };
 const CHOICES = { model: ["low_rank", "transformer"], form: ["trained", "balanced"], sorted: ["no", "yes"] };
 
@@ -32,7 +41,7 @@ export function usable(values) {
   const out = defaults();
   for (const [name, { min, max, step }] of Object.entries(SLIDERS)) {
     const value = Number(values[name] ?? NaN);
-    if (Number.isFinite(value)) out[name] = Math.min(max, Math.max(min, step === 1 ? Math.round(value) : value));
+    if (Number.isFinite(value)) out[name] = Math.min(max, Math.max(min, step === 1 || name === "speed" ? Math.round(value) : value));
   }
   for (const [name, choices] of Object.entries(CHOICES)) if (choices.includes(values[name])) out[name] = values[name];
   out.p = Math.max(out.p, Math.min(SLIDERS.p.max, leastP(out.tokens)));

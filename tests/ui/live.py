@@ -10,16 +10,18 @@ SECONDS = 120  # for a run of 5000 steps: CI machines are slow and shared
 RUN = 5000
 # What the page's modules keep in sight of tests.
 STATE = "() => ({ ...ntgram.values, plays: ntgram.plays, step: ntgram.view?.step })"
-# Frames, and different views of the model, in so many milliseconds.
+# Frames and different views of the model in a second, over so many milliseconds; the most steps from one view to the next.
 PACE = """milliseconds => new Promise(resolve => {
   const begun = performance.now(), steps = new Set();
-  let frames = 0;
+  let [frames, most, last] = [0, 0, ntgram.view.step];
   const look = () => {
     frames += 1;
-    steps.add(ntgram.view?.step);
+    most = Math.max(most, ntgram.view.step - last);
+    last = ntgram.view.step;
+    steps.add(last);
     const passed = performance.now() - begun;
     if (passed < milliseconds) requestAnimationFrame(look);
-    else resolve({ frames: 1000 * frames / passed, views: 1000 * (steps.size - 1) / passed });
+    else resolve({ frames: 1000 * frames / passed, views: 1000 * (steps.size - 1) / passed, most });
   };
   requestAnimationFrame(look);
 })"""

@@ -98,13 +98,16 @@ def test_the_lessons_first_question_is_answered_by_itself(open_live, crate, scre
     live.page.screenshot(path=screenshots / "live-rest.png", full_page=True)
 
 
-@pytest.mark.parametrize("name, presses", [("tokens", 3), ("dimensions", -2), ("modules", 4), ("lr", 30), ("seed", 7), ("p", -15)])
+@pytest.mark.parametrize("name, presses", [("tokens", 3), ("dimensions", -2), ("modules", 4), ("lr", 1), ("seed", 7), ("p", -15)])
 def test_each_slider_changes_the_model_to_what_the_crate_has(open_live, crate, name, presses):
     live = open_live("#speed=10&model=" + ("transformer" if name == "modules" else "low_rank"))
     before = live.state()
     shown = live.find(f"label:has(#{name}) output").inner_text()
     live.slide(name, abs(presses), "ArrowRight" if presses > 0 else "ArrowLeft")
     after = live.state()
+    live.slide(name, abs(presses), "ArrowLeft" if presses > 0 else "ArrowRight")
+    assert live.state()[name] == before[name], "and back"
+    live.slide(name, abs(presses), "ArrowRight" if presses > 0 else "ArrowLeft")
     assert after[name] != before[name] and live.find(f"label:has(#{name}) output").inner_text() != shown
     view = live.part()
     settings = view["of"]
@@ -117,13 +120,13 @@ def test_each_slider_changes_the_model_to_what_the_crate_has(open_live, crate, n
 
 
 def test_the_speed_slider_makes_more_steps_in_a_frame(open_live):
-    slow = open_live("#speed=1").page.evaluate(f"async () => {{ const a = ntgram.view.step; await ({PACE})(1000); return ntgram.view.step - a }}")
+    """Up to 500, as many as the machine makes within the time of a frame."""
     live = open_live("#speed=1")
+    assert live.page.evaluate(PACE, 500)["most"] == 1
     live.slide("speed", 1, "End")
     assert live.state()["speed"] == 500
-    begun = live.state()["step"]
-    live.page.wait_for_timeout(300)
-    assert live.state()["step"] - begun > 2 * slow, "hundreds of steps a frame"
+    most = live.page.evaluate(PACE, 1000)["most"]
+    assert 20 < most <= 500, most
 
 
 def test_the_model_trains_on_while_p_and_the_learning_rate_move(open_live, screenshots):
@@ -131,7 +134,7 @@ def test_the_model_trains_on_while_p_and_the_learning_rate_move(open_live, scree
     live.wait(lambda state: state["step"] > 500, "it does not train")
     for name in ("p", "lr"):
         before = live.view()
-        live.slide(name, 12, "ArrowLeft")
+        live.slide(name, 3, "ArrowLeft")
         live.wait(lambda state: live.view()["of"][name] == state[name], "the engine does not hear of it")
         live.wait(lambda state: state["step"] > before["step"] + 100, "it stopped")
         after = live.view()
