@@ -82,4 +82,4 @@ export function ticks(from, to, count) {
 }
 
 /** The labels of n cells of a side: all, or every so many, so that they do not touch. */
-export const every = (n, room) => Math.max(1, Math.ceil((n * 20) / room));
+export const every = (n, room) => Math.max(1, Math.ceil((n * 16) / room));
