@@ -1,4 +1,4 @@
-# make run | test | test-ui | lab | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
+# make run | test | test-ui | lab | site | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
@@ -6,6 +6,7 @@
 #   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
 #   LATENCY=--rounds=5    options for the measurement of latency
+#   SITE=/a/folder        where `site` writes
 
 PYTHON   ?= python3
 NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
@@ -23,7 +24,9 @@ export NOTEBOOK
 EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEBOOK; fi; \
 	for notebook; do $(OURS) setup/notebook.py "$$notebook" $(1) || exit 1; done
 
-.PHONY: run test test-ui lab refresh bench latency deny setup uninstall
+SITE ?= results/site
+
+.PHONY: run test test-ui lab site refresh bench latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -41,9 +44,14 @@ test: setup
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui
 
-# The notebooks in JupyterLab in a browser; installs Chromium (Debian's package) and Playwright for it. Screenshots: results/ui.
+# The site, to be served from anywhere: the live page, the notebooks as pages, the documentation. Needs no libtorch and no kernel.
+site:
+	@$(SETUP) site "$(SITE)"
+
+# The live page and the notebooks in JupyterLab in a browser; installs Chromium (Debian's package) and Playwright for it. Screenshots: results/ui.
 test-ui: setup
 	@$(SETUP) browser
+	@$(SETUP) site results/site
 	$(OURS) -m pytest tests/ui
 
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.

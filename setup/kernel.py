@@ -117,6 +117,11 @@ def warm_folder(settings, env, clone):
     return Path(settings["cache"], "warm", f"{made_with}-{digest(str(clone))}")
 
 
+def page_file(settings, clone):
+    """Where the set-up puts this clone's live page, which `explore()` shows."""
+    return Path(settings["cache"], "page", f"{digest(str(clone))}.html")
+
+
 def relatives(warm):
     """Other finished warm folders that are made with the same, newest first: they differ in the clone's own crates only."""
     made_with = warm.name.split("-")[0]
@@ -434,6 +439,7 @@ def main(connection_file):
         settings["workspace"] = (clone / "setup/kernel.toml").read_text("utf-8")
     env["NTGRAM_WARM"] = take_dependencies(warm_folder(settings, env, clone), folder)
     env["EVCXR_TMPDIR"] = str(folder / "cell")
+    env["NTGRAM_PAGE"] = str(page_file(settings, clone))
     stand_in_for_cargo(env, settings, folder)
     write_workspace(folder, settings, env["NTGRAM_HOST"], clone)
     # No start-up files of the user's evcxr, and no update of the user's own Rust kernel by ours.

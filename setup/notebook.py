@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import nbformat
-from jinja2 import DictLoader
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from jinja2 import DictLoader, pass_context
+from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 KERNEL = "ntgram"
 START_SECONDS = 900  # without a warm build folder the kernel starts all the same; its first cell then takes minutes
@@ -28,7 +30,40 @@ PAGE = """{% extends "lab/index.html.j2" %}
 {{ super() }}
 {%- endif -%}
 {% endblock codecell %}
+{% block html_head_js_requirejs %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block body_header %}{{ super() }}{{ resources.navigation }}{% endblock %}
 """
+
+
+class Renderer(IPythonRenderer):
+    """Markdown with its formulas as MathML, which browsers draw themselves: MathJax would be fetched."""
+
+    def inline_math(self, body):
+        return formula(body, "inline")
+
+    def block_math(self, body):
+        return formula(body, "block")
+
+
+def formula(latex, display):
+    """MathML of a formula. Bars around a letter are as high as it is: without a font made for formulas browsers stretch them out of place."""
+    return re.sub(r"<mo[^>]*>(&#x0*2(?:225|016);|[‖∥])</mo>", "<mo stretchy=\"false\">‖</mo>", convert(latex, display=display))
+
+
+class Exporter(HTMLExporter):
+    """Pages that fetch nothing."""
+
+    @pass_context
+    def markdown2html(self, context, source):
+        options = {"anchor_link_text": self.anchor_link_text, "exclude_anchor_links": self.exclude_anchor_links}
+        attachments = context.get("cell", {}).get("attachments", {})
+        return MarkdownWithMath(renderer=Renderer(escape=False, attachments=attachments, **options)).render(source)
+
+    def default_filters(self):
+        yield from super().default_filters()
+        yield ("markdown2html", self.markdown2html)
 
 
 class Progress(NotebookClient):
@@ -126,10 +161,12 @@ def results(notebook):
     return [output for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
 
 
-def write_page(notebook, path):
-    """Writes a notebook with its outputs as an HTML page, where folded cells unfold too."""
-    exporter = HTMLExporter(extra_loaders=[DictLoader({"page.html.j2": PAGE})], template_file="page.html.j2")
-    path.write_text(exporter.from_notebook_node(notebook)[0], encoding="utf-8")
+def write_page(notebook, path, navigation=""):
+    """Writes a notebook with its outputs as an HTML page that asks for nothing else, where folded cells unfold too. `navigation`: HTML
+    for its top."""
+    exporter = Exporter(extra_loaders=[DictLoader({"page.html.j2": PAGE})], template_file="page.html.j2")
+    resources = {"navigation": navigation, "metadata": {"name": path.stem}}
+    path.write_text(exporter.from_notebook_node(notebook, resources)[0], encoding="utf-8")
 
 
 def main():

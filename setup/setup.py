@@ -4,6 +4,7 @@
     setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
     setup.py peers              install what the benchmark compares with
     setup.py browser            install what drives the notebooks in a browser
+    setup.py site FOLDER        build the site: the live page, the notebooks as pages, the crates' documentation
     setup.py uninstall          remove the kernel spec and everything installed
 
 Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import evcxr
 import kernel
+import page
 from kernel import write
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -59,7 +61,7 @@ def main(arguments):
     elif not arguments:
         check_prerequisites()
         settings = settings_for(cuda)
-    elif arguments not in (["peers"], ["uninstall"]):
+    elif arguments not in (["peers"], ["uninstall"]) and not (arguments[:1] == ["site"] and len(arguments) == 2):
         sys.exit(__doc__)
     if any(character in str(CACHE) for character in ":\n"):  # it is part of library paths
         sys.exit(f"ntgram: no colon may be in the cache folder's path, {CACHE}: set XDG_CACHE_HOME to another folder")
@@ -70,6 +72,8 @@ def main(arguments):
             install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
         elif arguments == ["browser"]:
             install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
+        elif arguments[:1] == ["site"]:
+            build_site(Path(arguments[1]).resolve())
         else:
             install(settings, cuda)
 
@@ -81,6 +85,7 @@ def install(settings, cuda):
     install_library_sources()
     install_tch(settings)
     warm_up(settings)
+    build_page(may_install=False)
     install_kernel_spec(settings)
 
 
@@ -397,6 +402,35 @@ def warm_up(settings):
         os.utime(warm / "made-for.json")
 
 
+def build_page(may_install):
+    """Builds the live page, which `explore()` and the site show. `may_install`: Debian's Rust for it, too. Where it cannot be built all
+    else works: `explore()` says what is missing."""
+    file = kernel.page_file({"cache": CACHE}, REPOSITORY)
+    say("the live page", f"{file} (the first time takes a minute)")
+    reason = page.build(REPOSITORY, CACHE / "page/target", file, may_install)
+    if reason:
+        file.unlink(missing_ok=True)
+        say("the live page", f"left out: {reason}")
+    return None if reason else file
+
+
+def build_site(folder):
+    """The live page first, then what it leads to. Needs no libtorch and no kernel: the notebooks are shown as they are committed."""
+    install_packages("JupyterLab, nbclient and pytest", "setup/requirements.txt")
+    file = build_page(may_install=True)
+    if not file:
+        sys.exit("ntgram: no site without its first page; the reason stands above")
+    say("documentation of the crates", "cargo doc (the first time takes some minutes)")
+    env = {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
+    with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
+        run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-core", "-p", "ntgram-web",
+            "--features", "ntgram-core/doc-only", "--target-dir", CACHE / "target", env=env, cwd=REPOSITORY)  # fmt: skip
+        doc = CACHE / "page/doc"
+        shutil.rmtree(doc, ignore_errors=True)
+        shutil.copytree(CACHE / "target/doc", doc)
+    run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site_pages.py", file, doc, folder)
+
+
 def sysroot(env):
     """The folder of the compiler's toolchain."""
     return kernel.rustc_says(env, "--print", "sysroot")
@@ -458,7 +492,7 @@ def uninstall():
         if folder.exists():
             shutil.rmtree(folder)
             print(f"ntgram: removed {folder}")
-    ours = ["python", "peers", "evcxr-*", "libtorch-*", "tch-*", "warm", "kernels", "target"]
+    ours = ["python", "peers", "evcxr-*", "libtorch-*", "tch-*", "warm", "kernels", "target", "page"]
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")

@@ -17,7 +17,7 @@ pub use crate::laws::{
 pub use crate::models::{
     Activations, Freeze, LowRank, LowRankConfig, Model, ModelConfig, Norm, Skips, Transformer, TransformerConfig,
 };
-pub use crate::notebook::{Page, Show, show};
+pub use crate::notebook::{Page, Show, explore, show};
 pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, display_heatmaps};
 pub use crate::rng::TorchRng;
 pub use crate::statistics::{least, mean, most};

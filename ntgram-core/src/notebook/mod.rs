@@ -4,6 +4,7 @@
 //! last one, and sends them together when the cell ends; so each is sent with all that the cell has shown before it.
 
 mod data;
+mod explore;
 mod frame;
 mod history;
 mod law;
@@ -16,6 +17,7 @@ mod values;
 use std::fmt;
 use std::sync::Mutex;
 
+pub use explore::explore;
 pub use page::Page;
 pub use shown::Shown;
 
