@@ -43,11 +43,11 @@ class Bench:
     def row(self, *cells):
         self.say(f"| {' | '.join(cells)} |")
 
-    def table(self, title, text, head):
-        """A section's title and words, and its table's head: columns but the first are numbers."""
+    def table(self, title, text, head, worded=(0,)):
+        """A section's title and words, and its table's head: columns are numbers but those `worded`."""
         self.say("", f"## {title}", "", text, "")
         self.row(*head)
-        self.say("|---|" + "--:|" * (len(head) - 1))
+        self.say("|" + "".join("---|" if k in worded else "--:|" for k in range(len(head))))
 
     def ours(self, sizes, steps, engine="circuit"):
         """The most memory taken, bytes of parameters and moments, bytes of data, steps per second."""
@@ -69,7 +69,7 @@ class Bench:
                 for contender, steps in row.steps.items():
                     if self.quick and contender == "autograd":
                         steps = -(-steps // 4)
-                    found[contender] += [self.speed(contender, row.sizes, steps, jax) for _ in range(4 if contender == "ours" else 1)]
+                    found[contender] += [self.speed(contender, row.sizes, steps, jax) for _ in range(3 if contender == "ours" else 1)]
             rates = {contender: statistics.median(speeds) for contender, speeds in found.items()}
             self.microseconds[name] = 1e6 / rates["ours"]
             ratios = {contender: rates["ours"] / rates[contender] for contender in NAMES if contender in rates}
@@ -111,7 +111,7 @@ class Bench:
 
     def sampling(self):
         self.table("Sampling", "Cell 1's data, N = 100, 5.12 M sequences. Memory is the whole process's peak; libtorch or PyTorch alone "
-                   "takes some hundred MB of it.", ["sampler", "seconds", "peak MB", "times as fast", "the same sequences"])  # fmt: skip
+                   "takes some hundred MB of it.", ["sampler", "seconds", "peak MB", "times as fast", "the same sequences"], worded=(0, 4))  # fmt: skip
         sample = self.examples / "sample"
         found = [output([self.peers, HERE / "peers/sample.py"]), output([sample, "stream"]), output([sample, "alias"])]
         parsed = [(text.rpartition("]")[0], *map(float, text.rpartition("]")[2].split())) for text in found]
@@ -121,10 +121,10 @@ class Bench:
 
     def growth(self):
         self.table("Growth", "Microseconds a step of the circuit engine (in brackets: of our autograd), and the exponent fitted to the "
-                   "engine's times.", ["grows", "sizes: time", "exponent"])  # fmt: skip
+                   "engine's times.", ["grows", "sizes: time", "exponent"], worded=(0, 1))  # fmt: skip
         for name, (sizes, varied, values) in GROWTH.items():
             found = []
-            for value in values[::2] if self.quick else values:
+            for value in values[:-1:2] if self.quick else values:
                 filled = sizes.varied(varied, value)
                 found.append((value, *(1e6 / self.speed(c, filled, steps, None) for c, steps in (("ours", 300), ("autograd", 12)))))
             slope = fit([math.log(v) for v, *_ in found], [math.log(t) for _, t, _ in found])
@@ -133,10 +133,10 @@ class Bench:
 
     def run(self):
         start = time.perf_counter()
-        quick = ", quick: one round, shorter trainings" if self.quick else ""
+        quick = ", quick (one round, shorter trainings)" if self.quick else ""
         self.say(f"# Measured by `make bench`{quick}, {datetime.date.today()}", "", machine(), "",
-                 f"Steps per second, preparation of the batches included; each the median of {'one round' if self.quick else '3 rounds'} in "
-                 "which the contenders took turns. PyTorch eager and JAX on uniform random tokens, as ours. In brackets: the least ratio "
+                 f"Steps per second, preparation of the batches included; medians of {'one round' if self.quick else '3 rounds'} in which "
+                 "the contenders took turns. PyTorch eager and JAX on uniform random tokens, as ours. In brackets: the least ratio "
                  "asked for; what is short of it is listed at the end.")  # fmt: skip
         self.race("The notebook's models", "Trigrams in windows of three tokens. JAX computes what the scored position needs.", NOTEBOOK,
                   "jax_scan.py")  # fmt: skip
