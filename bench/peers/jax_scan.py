@@ -1,6 +1,6 @@
-"""The same trainings in JAX, compiled whole (jit of a scan over all batches): the peer of `make bench`.
+"""The notebook's trainings in JAX, compiled whole (jit of a scan over all batches): the peer of `make bench`.
 
-    python jax_scan.py low|tr N d H B STEPS   prints steps per second, warm (the compilation is not counted)
+    python jax_scan.py model=notebook n_vocab=10 …   prints steps per second, warm (the compilation is not counted)
 
 Only what position 1 needs is computed.
 """
@@ -32,10 +32,12 @@ def logits_tr(p, x, n_vocab):
     return (res[:, 1] + out) @ p["w_u"].T
 
 
-def main(kind, n_vocab, d, modules, batch_size, steps):
+def main(model, steps, *, n_vocab, d_model, batch_size, n_modules, order, window, **_):
+    assert order == 3 and window == 3 and model != "paper", "family.py has the others"
+    d, modules = d_model, n_modules
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 8))
     draw = lambda *shape: jax.random.uniform(next(keys), shape, minval=-1, maxval=1) / jnp.sqrt(d)
-    if kind == "low":
+    if model == "low_rank":
         params, logits = {"w_e": draw(n_vocab**2, d), "w_u": draw(n_vocab, d)}, logits_low
     else:
         params = {"w_e": draw(n_vocab, d), "pos": draw(3, d), "w_u": draw(n_vocab, d)}
@@ -62,4 +64,5 @@ def main(kind, n_vocab, d, modules, batch_size, steps):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:]))
+    words = (word.split("=") for word in sys.argv[1:])
+    main(**{name: value if name == "model" else int(value) for name, value in words})

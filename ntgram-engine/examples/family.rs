@@ -1,5 +1,5 @@
-//! How fast the engine trains the models of the family, beside which `bench/peers/family.py` puts JAX: one line a configuration, steps a
-//! second.
+//! How fast the engine trains the models of the family, without libtorch: one line a configuration, steps a second. For work on the
+//! engine; `make bench` measures the same configurations beside JAX.
 //!
 //! ```sh
 //! cargo run --release -p ntgram-engine --example family -- [--threads 1] [--seconds 1.0] [words of a configuration's name]
