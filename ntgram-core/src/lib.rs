@@ -43,6 +43,7 @@
 //! | [`Loss::FullDivergence`](train::Loss) | – | `next_token=False` |
 
 pub(crate) mod cell;
+pub mod exercise;
 pub mod figures;
 pub mod interp;
 pub mod interrupt;
@@ -57,6 +58,7 @@ pub mod statistics;
 pub mod table;
 pub mod tensors;
 mod torch;
+pub mod toy;
 pub mod train;
 
 pub use ntgram_engine;

@@ -2,6 +2,7 @@
 
 pub use crate::data::{Data, generate_data, sample_data};
 pub use crate::error::{Error, Result};
+pub use crate::exercise::{Verdict, check};
 pub use crate::figures::{attention_heatmap, by_attention, diverging_heatmap, every_attention, heatmap, plane, solid};
 pub use crate::interp::{
     Attribution, Balanced, Method, Superposition, Svd, alignment, attention_map, back_track, balanced,
@@ -22,6 +23,7 @@ pub use crate::rng::TorchRng;
 pub use crate::statistics::{least, mean, most};
 pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
+pub use crate::toy::{Company, Toy, ToyConfig, ToyOptions, train_toys};
 pub use crate::train::{
     Engine, History, Loss, Snapshot, Snapshots, TrainOptions, Training, train, train_all, train_lot,
 };
