@@ -332,13 +332,14 @@ impl Heatmap {
             for col in 0..self.cols {
                 let (right, bottom) = (plot.left + (col + 1) as f64 * pitch.0, plot.top + (row + 1) as f64 * pitch.1);
                 let (left, top) = (right - pitch.0, bottom - pitch.1);
+                let (above_top, below) = ((top - half).max(plot.top), (bottom + half).min(plot.bottom));
                 if col + 1 < self.cols && above(row, col) != above(row, col + 1) {
-                    let line = Rect { left: right - half, right: right + half, top: top - half, bottom: bottom + half };
+                    let line = Rect { left: right - half, right: right + half, top: above_top, bottom: below };
                     canvas.fill(line, INK)?;
                 }
                 if row + 1 < self.rows && above(row, col) != above(row + 1, col) {
-                    let line =
-                        Rect { left: left - half, right: right + half, top: bottom - half, bottom: bottom + half };
+                    let (from, to) = ((left - half).max(plot.left), (right + half).min(plot.right));
+                    let line = Rect { left: from, right: to, top: bottom - half, bottom: bottom + half };
                     canvas.fill(line, INK)?;
                 }
             }

@@ -161,6 +161,8 @@ impl Plane {
             1 => 400.0,
             2 => 300.0,
             3 => 200.0,
+            // there are no numbers beside it
+            _ if !self.axes => 190.0,
             _ => 125.0,
         });
         (side, side)
