@@ -219,6 +219,11 @@ impl Heatmap {
         Cells::fit((self.rows, self.cols), size, self.free_cell(font, columns))
     }
 
+    /// How wide it is drawn in a place of this size.
+    pub(super) fn drawn_width(&self, font: &Font, size: (f64, f64), columns: usize) -> f64 {
+        self.fit(font, size, columns).size().0
+    }
+
     /// Mean of the values of one drawn cell, NaN left out.
     fn drawn_value(&self, block: usize, row: usize, col: usize) -> f64 {
         if block == 1 {
