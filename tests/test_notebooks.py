@@ -120,7 +120,7 @@ def test_numbers_of_cell_5(executed):
 
 
 def test_numbers_of_cell_6(executed):
-    loss, original, _ = numbers(executed[6], "Loss")
+    loss, original, *_ = numbers(executed[6], "Loss")
     assert loss == near(tail(6, "m")) and original == near(tail(6, "m", original=True))
     for module in range(2):
         values = numbers(executed[6], f"Attention map of module {module}: singular values")

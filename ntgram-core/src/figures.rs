@@ -124,5 +124,5 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     for module in 0..last as usize {
         plot = plot.col_label(module, format!("Module {module}"));
     }
-    Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
+    Ok(plot.col_label(last as usize, "Both").x_label("Contribution of").y_label("Output token"))
 }
