@@ -1,7 +1,7 @@
 //! The form of a model's vectors that its logits alone determine.
 //!
 //! `W_U → W_U A`, `W_E → W_E A⁻ᵀ` changes no logit, for any invertible `A`: the symmetry is `GL(d)`, not only rotations. A vector added to
-//! all rows of `W_U` changes no probability. So cosines, lengths and [`superposition`](super::superposition) of trained matrices say as
+//! all rows of `W_U` changes no probability. So cosines, lengths and [`superposition`](fn@super::superposition) of trained matrices say as
 //! much of the training's path as of the model. What they are in the balanced form is the model's own.
 
 use tch::{Kind, Tensor};
