@@ -7,7 +7,7 @@ use super::autograd::Autograd;
 use super::{Engine, History, Loss, Snapshots, TrainOptions, Training, task, train, train_lot};
 use crate::data::{Data, generate_data};
 use crate::laws::{Law, entropy, power_unif_law};
-use crate::models::{Freeze, LowRank, Model, Skips, Transformer, TransformerConfig};
+use crate::models::{Freeze, LowRank, Model, Norm, Skips, Transformer, TransformerConfig};
 use crate::rng::TorchRng;
 use crate::tensors::{NamedTensors, values};
 
@@ -95,6 +95,41 @@ proptest! {
         let mut model = Transformer::new(&config, &pi, &mut TorchRng::new(seed)).unwrap();
         model.freeze(Freeze { e: bit(0), pos: bit(1), qkv: bit(2), o: bit(3), u: bit(4) });
         let data = generate_data(64, 1, &pi, 3, &mut TorchRng::new(seed + 1)).unwrap();
+        assert_same_step(&model, &data, &TrainOptions { loss: loss_of(next_token), ..quiet() });
+    }
+
+    #[test]
+    fn a_step_of_any_window_order_and_size_is_autograds(
+        (order, longer) in (1usize..5, 0usize..5), layer_norm: bool, inner in prop::option::of(1usize..9),
+        (n_vocab, n_heads, head_size) in (2usize..8, 1usize..4, 1usize..5),
+        (n_modules, n_layers, width) in (1usize..7, 1usize..4, 0usize..9),
+        which in 0usize..18, frozen in 0u8..31, next_token: bool, seed in 0u64..10_000,
+    ) {
+        let window = (order + longer).max(2);
+        // As above: a layer norm of two or three numbers, and modules that n_heads does not divide.
+        let d_model = n_heads * head_size;
+        prop_assume!(!layer_norm || d_model > 3);
+        let config = TransformerConfig {
+            d_model, d_inner: inner.map(|size| size * n_heads), n_vocab, n_layers, width, depth: 1, n_modules, n_heads,
+            norm: if layer_norm { Norm::Layer } else { Norm::None }, context_window: window,
+            skips: Skips::all_meaningful()[which], ..Default::default()
+        };
+        let bit = |k: u8| frozen >> k & 1 == 1;
+        let pi = power_unif_law(&vec![0.8; order], &vec![n_vocab; order], n_vocab, &mut TorchRng::new(seed)).unwrap();
+        let mut model = Transformer::new(&config, &pi, &mut TorchRng::new(seed)).unwrap();
+        model.freeze(Freeze { e: bit(0), pos: bit(1), qkv: bit(2), o: bit(3), u: bit(4) });
+        let data = generate_data(48, 1, &pi, window, &mut TorchRng::new(seed + 1)).unwrap();
+        assert_same_step(&model, &data, &TrainOptions { loss: loss_of(next_token), ..quiet() });
+    }
+
+    #[test]
+    fn a_low_rank_step_of_any_order_is_autograds(
+        (order, longer) in (1usize..5, 0usize..5), (n_vocab, d) in (2usize..7, 1usize..9), next_token: bool, seed in 0u64..10_000,
+    ) {
+        let window = (order + longer).max(2);
+        let pi = power_unif_law(&vec![0.8; order], &vec![n_vocab; order], n_vocab, &mut TorchRng::new(seed)).unwrap();
+        let model = LowRank::new(d, n_vocab, window, &pi, &mut TorchRng::new(seed)).unwrap();
+        let data = generate_data(48, 1, &pi, window, &mut TorchRng::new(seed + 1)).unwrap();
         assert_same_step(&model, &data, &TrainOptions { loss: loss_of(next_token), ..quiet() });
     }
 
@@ -203,13 +238,18 @@ fn a_lot_gives_what_each_training_gives_alone() {
 #[test]
 fn the_engine_is_chosen_by_what_it_can_do() {
     let pi = law(6, 0.8, 9);
-    let longer = TransformerConfig { d_model: 4, n_vocab: 6, context_window: 4, ..Default::default() };
+    let longer = TransformerConfig { d_model: 4, n_vocab: 6, context_window: 8, ..Default::default() };
     let mut model = Transformer::new(&longer, &pi, &mut TorchRng::new(1)).unwrap();
-    let data = generate_data(32, 2, &pi, 4, &mut TorchRng::new(2)).unwrap();
+    let data = generate_data(32, 2, &pi, 8, &mut TorchRng::new(2)).unwrap();
+    assert_eq!(train(&mut model, &data, &quiet()).unwrap().engine, Engine::Circuit);
+    // So many heads in a module that their circuits, (d, d) each, are out of all proportion to its weights.
+    let heads = TransformerConfig { d_model: 1024, n_vocab: 6, n_heads: 512, context_window: 4, ..Default::default() };
+    let mut model = Transformer::new(&heads, &pi, &mut TorchRng::new(1)).unwrap();
+    let data = generate_data(2, 1, &pi, 4, &mut TorchRng::new(2)).unwrap();
     assert_eq!(train(&mut model, &data, &quiet()).unwrap().engine, Engine::Autograd);
     let refused = train(&mut model, &data, &TrainOptions { engine: Some(Engine::Circuit), ..quiet() });
     let refused = refused.unwrap_err().to_string();
-    assert!(refused.starts_with("`engine` is Circuit, but the model's context window is 4"), "{refused}");
+    assert!(refused.starts_with("`engine` is Circuit, but its circuits and tables would take"), "{refused}");
     let data = generate_data(32, 2, &pi, 3, &mut TorchRng::new(2)).unwrap();
     assert_eq!(train(&mut low_rank(2, &pi), &data, &quiet()).unwrap().engine, Engine::Circuit);
 }

@@ -329,11 +329,20 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
 fn threads_change_nothing() {
     let config = TransformerConfig { d_model: 6, n_vocab: 30, n_modules: 3, ..Default::default() };
     let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, ..Default::default() };
-    for model in [ModelConfig::Transformer(&config), ModelConfig::LowRank(&low_rank)] {
+    let longer = TransformerConfig { n_vocab: 6, n_layers: 2, context_window: 5, ..config.clone() };
+    let large = TransformerConfig { d_model: 33, width: 9, depth: 1, ..longer.clone() };
+    let low_rank_longer = LowRankConfig { n_vocab: 6, context_window: 5, ..low_rank };
+    for (model, window) in [
+        (ModelConfig::Transformer(&config), 3),
+        (ModelConfig::LowRank(&low_rank), 3),
+        (ModelConfig::Transformer(&longer), 5),
+        (ModelConfig::Transformer(&large), 5),
+        (ModelConfig::LowRank(&low_rank_longer), 5),
+    ] {
         let total = model.parameters().iter().map(|p| p.len()).sum();
-        let (params, law, tokens) = draw(3, total, 30, 900, false);
+        let (params, law, tokens) = draw_ngrams(3, total, model.n_vocab(), (3, window), 900, false);
         let run = |threads| {
-            let problem = Problem { threads, ..simple(model, &law, &tokens, 90) };
+            let problem = Problem { threads, window, ..simple(model, &law, &tokens, 90) };
             let mut trainer = Trainer::with(&problem, params.clone(), None, Detected::best(), 4).unwrap();
             let mut outcomes = Vec::new();
             while let Some(outcome) = trainer.step() {
@@ -346,6 +355,30 @@ fn threads_change_nothing() {
         for threads in [2, 3, 8] {
             assert!(run(threads) == alone, "{threads} threads");
         }
+    }
+}
+
+/// Vectors of 8 and of 16 floats add in the same order.
+#[test]
+fn avx2_and_avx512_agree_bit_for_bit() {
+    let levels: Vec<Detected> =
+        Detected::all().into_iter().filter(|level| format!("{level:?}").contains("Avx")).collect();
+    let base = TransformerConfig { n_vocab: 7, context_window: 5, ..Default::default() };
+    for (d_model, n_modules, n_layers, width) in
+        [(5, 5, 1, 0), (10, 16, 2, 0), (10, 20, 1, 17), (36, 2, 2, 0), (50, 3, 1, 0)]
+    {
+        let config = TransformerConfig { d_model, n_modules, n_layers, width, depth: 1, ..base.clone() };
+        let model = ModelConfig::Transformer(&config);
+        let total = model.parameters().iter().map(|p| p.len()).sum();
+        let (params, law, tokens) = draw_ngrams(3, total, 7, (3, 5), 200, false);
+        let run = |&level: &Detected| {
+            let problem = Problem { window: 5, ..simple(model, &law, &tokens, 50) };
+            let mut trainer = Trainer::with(&problem, params.clone(), None, level, 2).unwrap();
+            while trainer.step().is_some() {}
+            trainer.params()
+        };
+        let results: Vec<Vec<f32>> = levels.iter().map(run).collect();
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]), "d {d_model}, H {n_modules}");
     }
 }
 
