@@ -1,10 +1,12 @@
-//! Vectors of 8 and 16 floats, chosen at run time: AVX-512, AVX2 with FMA, or plain arrays elsewhere.
+//! Vectors of 8 and 16 floats: AVX-512 or AVX2 with FMA, chosen at run time; WebAssembly's, if compiled for it; plain arrays elsewhere.
 //!
 //! A [`Job`] is written once, generic over an [`Isa`]; [`dispatch`] chooses the one that the processor has.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
 mod pair;
 mod plain;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -115,6 +117,8 @@ pub(super) enum Level {
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128,
     Plain,
 }
 
@@ -136,6 +140,8 @@ impl Detected {
                 levels.push(Detected(Level::Avx2));
             }
         }
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        levels.push(Detected(Level::Simd128));
         levels.push(Detected(Level::Plain));
         levels
     }
@@ -154,6 +160,8 @@ pub(super) fn dispatch<J: Job>(on: Detected, job: J) -> J::Output {
         Level::Avx512 => x86::Avx512::call(job),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86::Avx2::call(job),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => wasm::Simd128::call(job),
         Level::Plain => plain::PlainIsa::call(job),
     }
 }
