@@ -96,10 +96,10 @@ class Bench:
     def memory(self):
         long = 1000 if self.quick else 5000
         self.table("Memory", "The most that a training takes beside model and data, and all together against parameters, Adam's two "
-                   f"moments and the sampled data (asked: at most twice). Trainings of {long} steps, the notebook's length being 5000 (the "
-                   "last three: 300); of the process, the threads' stacks and what the allocator keeps included. More than twice only where "
-                   "all of it is little, as in the last row: up to about 16 MB (`SMALL_MEMORY` in engine/division.rs) are taken whatever "
-                   "the sizes, for the sake of speed.",
+                   f"moments and the sampled data (asked: at most twice). Trainings of {long} steps (the notebook's have 5000; the last three "
+                   "rows: 300); of the process, the threads' stacks and what the allocator keeps included. It may be more than twice where "
+                   "all of it is little: up to 16 MB (`SMALL_MEMORY` in engine/division.rs) are taken whatever the sizes, for the sake of "
+                   "speed.",
                    ["configuration", "parameters and moments, MB", "data, MB", "taken beside, MB", "together, times"])  # fmt: skip
         trainings = {name: (row.sizes, long) for name, row in (NOTEBOOK | FAMILY).items()}
         for name, (sizes, steps) in (trainings | {name: (sizes, 300) for name, sizes in SHORT.items()}).items():

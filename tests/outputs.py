@@ -1,6 +1,7 @@
 """What the tests of notebooks share: an executed copy, what its cells printed and drew, and what holds for every notebook."""
 
 import base64
+import copy
 import os
 import re
 import struct
@@ -62,7 +63,9 @@ def assert_names_no_machine(notebook):
 
 
 def assert_shows_what_it_computes(committed, executed):
-    """Its outputs are those of its code: the same lines, but for speeds and the last digits."""
+    """Its outputs are those of its code: the same lines, but for speeds and the last digits, and as many pictures."""
+    executed = copy.deepcopy(executed)
+    runner.keep_what_every_reader_shows(executed)  # as the committed one
     for then, now in zip(code(committed), code(executed), strict=True):
         words = [re.sub(r"[-\d.e]+", "#", printed(cell)) for cell in (then, now)]
         kept = [[line for line in text.splitlines() if "it/s" not in line and " trainings" not in line] for text in words]

@@ -77,18 +77,18 @@ def tail(number, run, original=False):
 
 def test_numbers_of_cell_1(executed):
     for run, line in [("full_divergence", "Full divergence:"), ("next_token", "Next token:")]:
-        loss, accuracy = numbers(executed[1], line)
-        assert loss == near(tail(1, run))
+        loss, original, accuracy = numbers(executed[1], line)
+        assert loss == near(tail(1, run)) and original == near(tail(1, run, original=True))
         assert accuracy == near(reference(1)[f"{run}.train"]["acc_tail100_mean"])
-    baseline, optimum = numbers(executed[1], "Random baseline")
+    baseline, optimum, original = numbers(executed[1], "Random baseline")
     assert baseline == near(reference(1)["random_baseline"], 1e-6)
-    assert optimum == near(tail(1, "low_rank"))
+    assert optimum == near(tail(1, "low_rank")) and original == near(tail(1, "low_rank", original=True))
 
 
 def test_numbers_of_cell_2(executed):
     for run, frozen in [("freeze0", "true"), ("freeze1", "false")]:
-        (loss,) = numbers(executed[2], f"Freeze {{ e: {frozen}")
-        assert loss == near(tail(2, run))
+        loss, original = numbers(executed[2], f"Freeze {{ e: {frozen}")
+        assert loss == near(tail(2, run)) and original == near(tail(2, run, original=True))
 
 
 def test_numbers_of_cell_3(executed):
@@ -98,6 +98,8 @@ def test_numbers_of_cell_3(executed):
     assert float(loss) == near(tail(3, "transformer"))
     assert float(uniform) == near(math.log(100) - reference(3)["law"]["entropy"], 1e-5)
     assert float(best) == near(tail(3, "low_rank"))
+    (_, original, best) = numbers(executed[3], "configuration ")
+    assert original == near(tail(3, "transformer", original=True)) and best == near(tail(3, "low_rank", original=True))
     (header, row) = (REPOSITORY / "notebooks/results/scaling_laws.csv").read_text().split()
     assert header.split(",")[-3:] == ["loss", "unif_loss", "best_loss"]
     assert float(row.split(",")[-3]) == near(float(loss), 1e-5)
@@ -105,8 +107,8 @@ def test_numbers_of_cell_3(executed):
 
 def test_numbers_of_cell_4(executed):
     for skipped, run in [("false", "skip_res_False"), ("true", "skip_res_True")]:
-        (loss,) = numbers(executed[4], f"Skips {{ res_connection: {skipped}")
-        assert loss == near(tail(4, run))
+        loss, original = numbers(executed[4], f"Skips {{ res_connection: {skipped}")
+        assert loss == near(tail(4, run)) and original == near(tail(4, run, original=True))
 
 
 def test_numbers_of_cell_5(executed):
@@ -118,8 +120,8 @@ def test_numbers_of_cell_5(executed):
 
 
 def test_numbers_of_cell_6(executed):
-    loss, *_ = numbers(executed[6], "Loss")
-    assert loss == near(tail(6, "m"))
+    loss, original, *_ = numbers(executed[6], "Loss")
+    assert loss == near(tail(6, "m")) and original == near(tail(6, "m", original=True))
     for module in range(2):
         values = numbers(executed[6], f"Attention map of module {module}: singular values")
         assert values == pytest.approx(reference(6)[f"svd{module}"], rel=1e-3, abs=1e-3)
@@ -134,6 +136,9 @@ def test_numbers_of_cell_7(executed):
     assert loss == near(tail(7, "low_rank")) and original == near(0.0446970, 5e-5), "the published figure"
     mean, _ = numbers(executed[7], "Low rank: cosine with the right unembedding:")
     assert mean == near(reference(7)["cosine_right_token"]["sum"] / 100, 1e-4)
+    mean, start, least = numbers(executed[7], "Low rank: most opposite cosine:")
+    assert mean == pytest.approx(-0.745, abs=5e-3) and start == pytest.approx(-0.753, abs=2e-3), "no pairs yet"
+    assert least == pytest.approx(-0.95, abs=0.02), "but for one"
     loss, original = numbers(executed[7], "Transformer: loss")
     assert loss == near(tail(7, "transformer")) and original == near(0.197888, 5e-5), "the published figure"
 

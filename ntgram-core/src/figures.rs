@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::interp::{Attribution, Method};
-use crate::plot::{BarChart, Color, Heatmap, Plane};
+use crate::plot::{BarChart, Color, Heatmap, Plane, Solid};
 use crate::tensors::{check_real, values};
 
 /// A heatmap of a matrix, rows downwards, both axes labelled by index.
@@ -64,6 +64,19 @@ impl Plane {
     }
 }
 
+/// The rows of `vectors (N, 3)` as arrows in space, labelled by index, with the edges of their convex hull: a [`Solid`] to turn.
+///
+/// # Errors
+/// Not a matrix of three columns, or one with entries that are not finite.
+pub fn solid(vectors: &Tensor, title: &str) -> Result<Solid> {
+    let [_, 3] = vectors.size()[..] else {
+        let value = format!("of shape {:?}", vectors.size());
+        return Err(Error::argument("vectors", value, "it must have three columns"));
+    };
+    let points: Vec<[f64; 3]> = values(vectors)?.chunks_exact(3).map(|v| [v[0], v[1], v[2]]).collect();
+    Ok(Solid::new(&points)?.title(title))
+}
+
 /// Both columns of a matrix.
 fn coordinates(argument: &'static str, matrix: &Tensor) -> Result<(Vec<f64>, Vec<f64>)> {
     check_real(argument, matrix)?;
@@ -114,5 +127,5 @@ pub fn every_attention(contribution: &Attribution, example: usize, layer: usize)
     for module in 0..last as usize {
         plot = plot.col_label(module, format!("Module {module}"));
     }
-    Ok(plot.col_label(last as usize, "Both").y_label("Output token"))
+    Ok(plot.col_label(last as usize, "Both").x_label("Contribution of").y_label("Output token"))
 }

@@ -45,6 +45,7 @@
 //! | [`TrainOptions::epochs`](train::TrainOptions::epochs), [`Schedule`](train::Schedule) | – | `epochs`, `lr` and `lr_low` (in the paper's code) |
 
 pub(crate) mod cell;
+pub mod exercise;
 pub mod figures;
 pub mod interp;
 pub mod interrupt;
@@ -59,6 +60,7 @@ pub mod statistics;
 pub mod table;
 pub mod tensors;
 mod torch;
+pub mod toy;
 pub mod train;
 
 pub use ntgram_engine;

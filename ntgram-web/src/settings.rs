@@ -87,7 +87,7 @@ impl Settings {
     pub(crate) fn sizes(&self) -> Sizes {
         let (d_model, n_vocab) = (self.dimensions, self.tokens);
         match self.model {
-            Model::LowRank => Sizes::LowRank(LowRankConfig { d_model, n_vocab, context_window: ORDER, order: ORDER }),
+            Model::LowRank => Sizes::LowRank(LowRankConfig { d_model, n_vocab, ..Default::default() }),
             Model::Transformer { modules } => {
                 Sizes::Transformer(TransformerConfig { d_model, n_vocab, n_modules: modules, ..Default::default() })
             }

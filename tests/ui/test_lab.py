@@ -13,8 +13,16 @@ def cells(lab):
     return [(number, cell["index"]) for number, cell in enumerate(lab.cells())]
 
 
-def test_solutions_are_folded_at_first(lab):
-    assert lab.unfolded == []
+def test_hints_and_solutions_unfold(lab, committed):
+    """And are folded at first."""
+    places = [k for k, cell in enumerate(committed.cells) if "<details>" in cell.source and cell.cell_type == "markdown"]
+    for index in places:
+        details = lab.cell(index).locator("details:has(> summary)")
+        assert details.count() == 1, f"cell {index}"
+        inside = details.locator("> :not(summary)").first
+        assert not inside.is_visible()
+        details.locator("> summary").click()
+        assert inside.is_visible()
 
 
 def test_every_cell_ran_without_an_error(lab):

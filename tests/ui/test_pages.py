@@ -30,15 +30,15 @@ def page(notebook, name, browser, screenshots):
         yield page
 
 
-def test_folded_cells_unfold(page, folded):
+def test_hints_and_solutions_unfold(page, folded):
     """The tests below look at all of it."""
     details = page.locator("details:has(> summary)").all()
-    assert len(details) == len(folded)
-    for cell in details:
-        code = cell.locator(".highlight").first
-        assert not code.is_visible()
-        cell.locator("> summary").click()
-        assert code.is_visible()
+    assert len(details) == folded
+    for one in details:
+        inside = one.locator("> :not(summary)").first
+        assert not inside.is_visible()
+        one.locator("> summary").click()
+        assert inside.is_visible()
 
 
 def test_every_figure_is_on_the_page(page, pictures):

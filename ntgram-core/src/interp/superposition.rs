@@ -93,14 +93,15 @@ impl Superposition {
         self.width as f64 / self.frobenius_squared
     }
 
-    /// `Σ_i D_i`: the dimensions in use, at most the rank of the matrix.
-    pub fn dimensions_in_use(&self) -> f64 {
+    /// `Σ_i D_i`: the dimensions that the rows are given together, at most the rank of the matrix; for random rows it is less, whatever the
+    /// rank. The total capacity of Scherlis et al.
+    pub fn capacity(&self) -> f64 {
         self.dimensions.iter().sum()
     }
 
     /// Mean of the `D_i`: the dimensions that a token has, on average.
     pub fn mean_dimension(&self) -> f64 {
-        self.dimensions_in_use() / self.dimensions.len() as f64
+        self.capacity() / self.dimensions.len() as f64
     }
 }
 
@@ -144,7 +145,7 @@ mod tests {
         let got = superposition(&matrix(&[1.0, 0.0, -1.0, 0.0, 0.0, 2.0], 3)).unwrap();
         assert_eq!(got.interference, [1.0, 1.0, 0.0]);
         assert_eq!(got.dimensions, [0.5, 0.5, 1.0]);
-        assert_eq!(got.dimensions_in_use(), 2.0);
+        assert_eq!(got.capacity(), 2.0);
         // lengths matter: along the long one there is little of the short one
         let uneven = superposition(&matrix(&[3.0, -1.0], 2)).unwrap();
         assert_eq!(uneven.interference, [1.0, 9.0]);
@@ -187,7 +188,7 @@ mod tests {
         fn dimensions_sum_to_at_most_the_width((n, d, values) in any_matrix()) {
             let got = superposition(&matrix(&values, n)).unwrap();
             prop_assert!(got.dimensions.iter().all(|&share| (0.0..=1.0).contains(&share)));
-            prop_assert!(got.dimensions_in_use() <= n.min(d) as f64 + 1e-9);
+            prop_assert!(got.capacity() <= n.min(d) as f64 + 1e-9);
             let frobenius: f64 = values.iter().map(|v| v * v).sum();
             prop_assert!(near(&[got.frobenius_squared], &[frobenius]));
         }

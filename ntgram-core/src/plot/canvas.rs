@@ -5,8 +5,9 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform, RGBAColor, RGBColor, ShapeStyle};
 
 use super::colors::Rgb;
-use super::font::Font;
+use super::font::{Font, run_size};
 use super::geometry::{Point, Rect, px};
+use super::script::{LOWERED, runs};
 use super::smooth::{STEPS, Smooth};
 use super::svg;
 use crate::error::{Error, Result};
@@ -115,12 +116,43 @@ impl<B: DrawingBackend> Canvas<B> {
 
     /// Writes one line of text; `(x, y)` lies on its baseline, at the end that `anchor` names. `size` is in pixels per em.
     pub(super) fn text(&mut self, text: &str, (x, y): Point, size: f64, anchor: HPos, color: Rgb) -> Result<()> {
-        self.write(text, (x, y - Font::TOP * size), size, anchor, color, FontTransform::None)
+        let place = |(pen, lowered): (f64, f64), size: f64| (x + pen, y + lowered - Font::TOP * size);
+        self.write_runs(text, size, anchor, &place, color, FontTransform::None)
     }
 
     /// Like [`text`](Self::text), reading upwards: the baseline is the vertical line at `x`.
     pub(super) fn text_upwards(&mut self, text: &str, (x, y): Point, size: f64, end: HPos, color: Rgb) -> Result<()> {
-        self.write(text, (x - Font::TOP * size, y), size, end, color, FontTransform::Rotate270)
+        let place = |(pen, lowered): (f64, f64), size: f64| (x + lowered - Font::TOP * size, y - pen);
+        self.write_runs(text, size, end, &place, color, FontTransform::Rotate270)
+    }
+
+    /// Writes text with its subscripts. `place` turns a pen, along the baseline from where the text is anchored and below it, and a size
+    /// into the place that the back end is told.
+    fn write_runs(
+        &mut self,
+        text: &str,
+        size: f64,
+        anchor: HPos,
+        place: &dyn Fn((f64, f64), f64) -> Point,
+        color: Rgb,
+        turn: FontTransform,
+    ) -> Result<()> {
+        let runs = runs(text);
+        if let [run] = &runs[..] {
+            return self.write(&run.text, place((0.0, 0.0), size), size, anchor, color, turn);
+        }
+        let mut pen = match anchor {
+            HPos::Left => 0.0,
+            HPos::Center => -self.font.width(text, size) / 2.0,
+            HPos::Right => -self.font.width(text, size),
+        };
+        for run in runs {
+            let own = run_size(size, run.subscript);
+            let lowered = if run.subscript { LOWERED * size } else { 0.0 };
+            self.write(&run.text, place((pen, lowered), own), own, HPos::Left, color, turn.clone())?;
+            pen += self.font.width(&run.text, own);
+        }
+        Ok(())
     }
 
     fn write(&mut self, text: &str, at: Point, size: f64, anchor: HPos, color: Rgb, turn: FontTransform) -> Result<()> {

@@ -22,7 +22,8 @@ const TITLE_GAP: f64 = 6.0;
 const LABEL_GAP: f64 = 6.0;
 
 impl Captions {
-    /// Margins that hold the captions around a plot of `size`, outside what its ticks need.
+    /// Margins that hold the captions around a plot of `size`, outside what its ticks need. Titles are no wider than plot, ticks and the label
+    /// beside them.
     pub(super) fn margins(&self, font: &Font, size: (f64, f64), ticks: Margins) -> Margins {
         let block = |text: &str, text_size: f64, width: f64, gap: f64| {
             let lines = font.wrap(text, px(text_size), width).len();
@@ -47,12 +48,14 @@ impl Captions {
         outer: Rect,
     ) -> Result<()> {
         let middle = (plot.left + plot.right) / 2.0;
-        let title = canvas.font.wrap(&self.title, px(TITLE_TEXT), outer.width());
+        let beside = self.margins(&canvas.font, (plot.width(), plot.height()), ticks);
+        let own = (beside.left + plot.width() + beside.right).min(outer.width());
+        let title = canvas.font.wrap(&self.title, px(TITLE_TEXT), own);
         let height = text_height(title.len(), px(TITLE_TEXT));
         let top = plot.top - ticks.top - px(TITLE_GAP) - height;
         write_lines(canvas, &title, px(TITLE_TEXT), (middle, top), outer)?;
 
-        let x_label = canvas.font.wrap(&self.x_label, px(LABEL_TEXT), outer.width());
+        let x_label = canvas.font.wrap(&self.x_label, px(LABEL_TEXT), own);
         write_lines(canvas, &x_label, px(LABEL_TEXT), (middle, plot.bottom + ticks.bottom + px(LABEL_GAP)), outer)?;
 
         let size = px(LABEL_TEXT);

@@ -68,6 +68,12 @@ impl Color {
         Color::Rgb(r, g, b)
     }
 
+    /// Mixed with white: `share` of it, from 0 (the colour itself) to 1.
+    pub fn lighter(self, share: f64) -> Self {
+        let (r, g, b) = mix(self.rgb(), WHITE, share.clamp(0.0, 1.0));
+        Color::Rgb(r, g, b)
+    }
+
     // Blue, orange, green, purple and sky are those of Okabe and Ito, "Color Universal Design" (2008).
     pub(super) fn rgb(self) -> Rgb {
         match self {

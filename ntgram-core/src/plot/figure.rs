@@ -126,6 +126,11 @@ impl Figure {
         self
     }
 
+    /// The title over all plots.
+    pub(super) fn name(&self) -> &str {
+        &self.title
+    }
+
     /// Width and height in CSS pixels; without, they follow from the panels.
     pub fn with_size(mut self, width: u32, height: u32) -> Self {
         self.size = Some((width, height));

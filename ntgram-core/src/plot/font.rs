@@ -6,6 +6,7 @@
 
 use ab_glyph::{Font as _, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
 
+use super::script::{self, runs};
 use crate::error::{Error, Result};
 
 /// Sizes are in pixels per em throughout.
@@ -35,9 +36,13 @@ impl Font {
         PxScale::from(size as f32 * self.0.height_unscaled() / units_per_em)
     }
 
-    /// Width of one line.
+    /// Width of one line, subscripts included ([`runs`]).
     pub(super) fn width(&self, text: &str, size: f64) -> f64 {
-        self.place(text, size, |_| ())
+        if !text.contains('_') {
+            return self.place(text, size, |_| ());
+        }
+        let wide = |run: &script::Run| self.place(&run.text, run_size(size, run.subscript), |_| ());
+        runs(text).iter().map(wide).sum()
     }
 
     /// Width of the widest of `texts`; 0 without any.
@@ -172,6 +177,11 @@ impl Font {
 
 /// Lines of a title or a label, before the rest is left out.
 const MOST_LINES: usize = 8;
+
+/// The size of a run in text of this size.
+pub(super) fn run_size(size: f64, subscript: bool) -> f64 {
+    if subscript { script::SMALL * size } else { size }
+}
 
 fn is_combining(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}')

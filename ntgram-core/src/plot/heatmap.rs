@@ -34,12 +34,15 @@ pub struct Heatmap {
     range: Option<(f64, f64)>,
     diverging: bool,
     annotated: bool,
+    boundary: Option<f64>,
 }
 
 /// Side of the largest heatmap drawn cell by cell, in device pixels.
 const LARGEST: usize = 1600;
 /// In an SVG document, more cells than so many become one embedded image.
 const IMAGE: usize = 2500;
+/// Ticks of a colour bar that is high enough for them.
+const FEWEST: usize = 5;
 const BAR_GAP: f64 = 10.0;
 const BAR_WIDTH: f64 = 15.0;
 
@@ -68,6 +71,7 @@ impl Heatmap {
             range: None,
             diverging: false,
             annotated: false,
+            boundary: None,
         })
     }
 
@@ -123,6 +127,12 @@ impl Heatmap {
     /// Writes each value into its cell, where the cells are large enough.
     pub fn annotated(mut self) -> Self {
         self.annotated = true;
+        self
+    }
+
+    /// Draws a line between cells of at least this value and their neighbours below it.
+    pub fn boundary(mut self, level: f64) -> Self {
+        self.boundary = Some(level);
         self
     }
 
@@ -209,6 +219,11 @@ impl Heatmap {
         Cells::fit((self.rows, self.cols), size, self.free_cell(font, columns))
     }
 
+    /// How wide it is drawn in a place of this size.
+    pub(super) fn drawn_width(&self, font: &Font, size: (f64, f64), columns: usize) -> f64 {
+        self.fit(font, size, columns).size().0
+    }
+
     /// Mean of the values of one drawn cell, NaN left out.
     fn drawn_value(&self, block: usize, row: usize, col: usize) -> f64 {
         if block == 1 {
@@ -230,7 +245,11 @@ impl Heatmap {
 
     fn bar_ticks(&self, height: f64) -> Vec<(f64, String)> {
         let (lo, hi) = self.limits();
-        ticks::linear(lo, hi, ((height / px(36.0)) as usize).clamp(2, 8), 0.0)
+        let some = ((height / px(36.0)) as usize).clamp(2, 8);
+        let room = (height / px(1.3 * TICK_TEXT)) as usize;
+        // round steps may leave fewer than asked for
+        let enough = (some..=2 * FEWEST).map(|most| ticks::linear(lo, hi, most, 0.0)).find(|t| t.len() >= FEWEST);
+        enough.filter(|ticks| ticks.len() <= room.max(FEWEST)).unwrap_or_else(|| ticks::linear(lo, hi, some, 0.0))
     }
 
     fn shown(&self, font: &Font, cells: &Cells) -> (Shown, Shown) {
@@ -264,6 +283,9 @@ impl Heatmap {
 
         canvas.outline(plot.grown(1.0), 1.0, AXIS)?;
         self.draw_cells(canvas, plot, &cells)?;
+        if let Some(level) = self.boundary {
+            self.draw_boundary(canvas, plot, &cells, level)?;
+        }
         if self.annotated {
             self.draw_annotations(canvas, plot, &cells)?;
         }
@@ -296,6 +318,34 @@ impl Heatmap {
                     canvas.fill(Rect { left: edge(from), right, top, bottom }, current)?;
                     from = col;
                     current = next.unwrap_or(current);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_boundary(
+        &self,
+        canvas: &mut Canvas<impl DrawingBackend>,
+        plot: Rect,
+        cells: &Cells,
+        level: f64,
+    ) -> Result<()> {
+        let (pitch, half) = (cells.pitch(), px(1.25));
+        let above = |row: usize, col: usize| self.values[row * self.cols + col] >= level;
+        for row in 0..self.rows {
+            for col in 0..self.cols {
+                let (right, bottom) = (plot.left + (col + 1) as f64 * pitch.0, plot.top + (row + 1) as f64 * pitch.1);
+                let (left, top) = (right - pitch.0, bottom - pitch.1);
+                let (above_top, below) = ((top - half).max(plot.top), (bottom + half).min(plot.bottom));
+                if col + 1 < self.cols && above(row, col) != above(row, col + 1) {
+                    let line = Rect { left: right - half, right: right + half, top: above_top, bottom: below };
+                    canvas.fill(line, INK)?;
+                }
+                if row + 1 < self.rows && above(row, col) != above(row + 1, col) {
+                    let (from, to) = ((left - half).max(plot.left), (right + half).min(plot.right));
+                    let line = Rect { left: from, right: to, top: bottom - half, bottom: bottom + half };
+                    canvas.fill(line, INK)?;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The legend of a line plot: inside, where it hides least.
+//! The legend of a line plot: inside where it hides nothing, else above.
 
 use plotters::backend::DrawingBackend;
 use plotters::style::text_anchor::HPos;
@@ -14,7 +14,15 @@ use crate::error::Result;
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) color: Rgb,
-    pub(super) dashed: bool,
+    pub(super) mark: Mark,
+}
+
+/// What stands for a curve in the legend.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Mark {
+    Line,
+    Dashes,
+    Dots,
 }
 
 /// Entries in columns.
@@ -32,6 +40,8 @@ const PADDING: f64 = 7.0;
 /// Distance from the edges of the plot.
 const AWAY: f64 = 8.0;
 const LINE: f64 = TICK_TEXT * 1.45;
+/// Distance from the plot of a legend above it.
+const ABOVE: f64 = 8.0;
 const BORDER: Rgb = (204, 204, 204);
 
 impl Legend {
@@ -51,14 +61,37 @@ impl Legend {
         Self { entries, rows, width }
     }
 
+    /// The same entries in as few rows as the plot's width allows: what fits above it.
+    fn flat(self, plot: Rect) -> Self {
+        let column = self.width + px(2.0 * GAP);
+        let columns = ((plot.width() - 2.0 * px(PADDING) + px(2.0 * GAP)) / column).max(1.0) as usize;
+        Self { rows: self.entries.len().div_ceil(columns).max(1), ..self }
+    }
+
+    /// Where it goes: inside the plot, if some place there hides nothing of `curves` or the plot is very small, else above it.
+    pub(super) fn settle(self, plot: Rect, curves: &[Vec<Point>]) -> Settled {
+        let (inside, hidden) = self.place(plot, curves);
+        // of a plot hardly larger than its legend, nothing would be left
+        let small = self.size().1 > plot.height() / 2.0;
+        if self.entries.is_empty() || hidden == 0.0 || small {
+            return Settled { legend: self, place: inside, above: 0.0 };
+        }
+        let legend = self.flat(plot);
+        let (width, height) = legend.size();
+        let left = (plot.left + plot.right - width) / 2.0;
+        let bottom = plot.top - px(ABOVE);
+        let place = Rect { left, right: left + width, top: bottom - height, bottom };
+        Settled { legend, place, above: height + px(ABOVE) }
+    }
+
     fn size(&self) -> (f64, f64) {
         let columns = self.entries.len().div_ceil(self.rows) as f64;
         let width = columns * self.width + (columns - 1.0) * px(2.0 * GAP) + 2.0 * px(PADDING);
         (width.ceil(), (self.rows as f64 * px(LINE) + 2.0 * px(PADDING) - px(LINE - TICK_TEXT)).ceil())
     }
 
-    /// The place inside `plot` that hides the least of `curves`: a corner if it hides no more than others.
-    fn place(&self, plot: Rect, curves: &[Vec<Point>]) -> Rect {
+    /// The place inside `plot` that hides the least of `curves`, a corner if it hides no more than others; and how much it hides.
+    fn place(&self, plot: Rect, curves: &[Vec<Point>]) -> (Rect, f64) {
         let (width, height) = self.size();
         let across = [plot.right - px(AWAY) - width, plot.left + px(AWAY), (plot.left + plot.right - width) / 2.0];
         let (top, bottom) = (plot.top + px(AWAY), plot.bottom - px(AWAY) - height);
@@ -87,28 +120,34 @@ impl Legend {
                 best = (cost, place);
             }
         }
-        best.1
+        (best.1, best.0)
     }
+}
 
-    pub(super) fn draw(
-        &self,
-        canvas: &mut Canvas<impl DrawingBackend>,
-        plot: Rect,
-        curves: &[Vec<Point>],
-    ) -> Result<()> {
-        if self.entries.is_empty() {
+/// A legend with its place.
+pub(super) struct Settled {
+    legend: Legend,
+    place: Rect,
+    /// What it takes of the space above the plot.
+    pub(super) above: f64,
+}
+
+impl Settled {
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>) -> Result<()> {
+        let (legend, place) = (&self.legend, self.place);
+        if legend.entries.is_empty() {
             return Ok(());
         }
-        let place = self.place(plot, curves);
         canvas.fill_mixed(place, WHITE, 0.88)?;
         canvas.outline(place, px(0.5), BORDER)?;
-        for (k, entry) in self.entries.iter().enumerate() {
-            let left = place.left + px(PADDING) + (k / self.rows) as f64 * (self.width + px(2.0 * GAP));
-            let middle = place.top + px(PADDING) + (k % self.rows) as f64 * px(LINE) + px(TICK_TEXT) / 2.0;
+        for (k, entry) in legend.entries.iter().enumerate() {
+            let left = place.left + px(PADDING) + (k / legend.rows) as f64 * (legend.width + px(2.0 * GAP));
+            let middle = place.top + px(PADDING) + (k % legend.rows) as f64 * px(LINE) + px(TICK_TEXT) / 2.0;
             let swatch = (left, left + px(SWATCH));
-            match entry.dashed {
-                true => canvas.dashes(swatch, middle, entry.color)?,
-                false => canvas.stroke(&[(swatch.0, middle), (swatch.1, middle)], px(2.0), entry.color)?,
+            match entry.mark {
+                Mark::Dashes => canvas.dashes(swatch, middle, entry.color)?,
+                Mark::Line => canvas.stroke(&[(swatch.0, middle), (swatch.1, middle)], px(2.0), entry.color)?,
+                Mark::Dots => canvas.stroke(&[((swatch.0 + swatch.1) / 2.0, middle)], px(6.0), entry.color)?,
             }
             let at = (swatch.1 + px(GAP), middle + px(TICK_TEXT) * Font::CAPITAL / 2.0);
             canvas.text(&entry.name, at, px(TICK_TEXT), HPos::Left, INK)?;
@@ -124,7 +163,7 @@ mod tests {
     const PLOT: Rect = Rect { left: 0.0, top: 0.0, right: 800.0, bottom: 500.0 };
 
     fn legend(names: &[&str]) -> Legend {
-        let entry = |name: &&str| Entry { name: (*name).to_owned(), color: INK, dashed: false };
+        let entry = |name: &&str| Entry { name: (*name).to_owned(), color: INK, mark: Mark::Line };
         Legend::new(&Font::load().unwrap(), names.iter().map(entry).collect(), PLOT)
     }
 
@@ -133,10 +172,25 @@ mod tests {
         let falling = vec![(0.0, 0.0), (80.0, 450.0), (800.0, 490.0)];
         let rising = vec![(0.0, 490.0), (700.0, 400.0), (800.0, 0.0)];
         let named = legend(&["loss"]);
-        let place = named.place(PLOT, &[falling]);
+        let place = named.place(PLOT, &[falling]).0;
         assert!(place.left > 400.0 && place.top < 50.0, "{place:?}");
-        let place = named.place(PLOT, &[rising]);
+        let place = named.place(PLOT, &[rising]).0;
         assert!(place.right < 400.0 && place.top < 50.0, "{place:?}");
+    }
+
+    #[test]
+    fn stands_above_where_every_place_hides_something() {
+        let zigzag = |step: usize| {
+            (0..=step).map(|k| (800.0 * k as f64 / step as f64, if k % 2 == 0 { 0.0 } else { 500.0 })).collect()
+        };
+        let free = legend(&["loss"]).settle(PLOT, &[zigzag(1)]);
+        assert!(free.above == 0.0 && PLOT.contains((free.place.left, free.place.top)), "{:?}", free.place);
+        let crowded = legend(&["loss", "accuracy"]).settle(PLOT, &[zigzag(60)]);
+        assert!(crowded.above > 0.0 && crowded.place.bottom < PLOT.top && crowded.place.right <= PLOT.right);
+        assert_eq!(crowded.legend.rows, 1, "side by side");
+        let many: Vec<&str> = vec!["a rather long name of a curve"; 9];
+        let stacked = legend(&many).settle(PLOT, &[zigzag(60)]);
+        assert!(stacked.legend.rows > 1 && stacked.place.left >= 0.0 && stacked.place.right <= PLOT.right);
     }
 
     #[test]
@@ -144,7 +198,7 @@ mod tests {
         let long = "a very long name ".repeat(20);
         let many: Vec<&str> = (0..40).map(|_| "curve").collect();
         for names in [vec![long.as_str()], many] {
-            let place = legend(&names).place(PLOT, &[]);
+            let place = legend(&names).place(PLOT, &[]).0;
             assert!(place.left >= 0.0 && place.right <= 800.0 && place.bottom <= 500.0, "{place:?}");
         }
         assert!(legend(&["", ""]).entries.is_empty());

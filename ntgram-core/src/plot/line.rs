@@ -8,12 +8,12 @@ use super::captions::{Captions, caption_setters};
 use super::colors::{Color, Rgb};
 use super::font::Font;
 use super::geometry::{Point, Rect, px};
-use super::legend::{Entry, Legend};
+use super::legend::{Entry, Legend, Mark, Settled};
 use super::range;
 use super::space::{Margins, Slot};
 use crate::error::{Error, Result};
 
-/// Curves, each with a name for the legend, and horizontal baselines.
+/// Curves and dots, each with a name for the legend, and horizontal baselines.
 ///
 /// A value that is NaN or infinite (on a logarithmic axis also one that is not above 0) leaves a gap. Curves of a few
 /// points have a dot at each. Of long ones, every pixel column shows the whole span of the values in it.
@@ -35,6 +35,16 @@ struct Series {
     xs: Option<Vec<f64>>,
     ys: Vec<f64>,
     color: Option<Color>,
+    /// Dots that no line joins.
+    dots: bool,
+}
+
+/// A series as it is drawn.
+struct Drawn {
+    pieces: Vec<Vec<Point>>,
+    dots: Vec<Point>,
+    /// Width of its line.
+    width: f64,
 }
 
 impl Series {
@@ -69,13 +79,32 @@ impl LinePlot {
 
     /// Adds a curve through `(0, ys[0])`, `(1, ys[1])` … An empty name keeps it out of the legend.
     pub fn line(mut self, name: impl ToString, ys: &[f64]) -> Self {
-        self.series.push(Series { name: name.to_string(), xs: None, ys: ys.to_vec(), color: None });
+        self.series.push(Series { name: name.to_string(), xs: None, ys: ys.to_vec(), color: None, dots: false });
+        self
+    }
+
+    /// Adds dots at `(0, ys[0])`, `(1, ys[1])` …, which no line joins: for values whose order means nothing.
+    pub fn dots(mut self, name: impl ToString, ys: &[f64]) -> Self {
+        self.series.push(Series { name: name.to_string(), xs: None, ys: ys.to_vec(), color: None, dots: true });
+        self
+    }
+
+    /// Adds dots at `(xs[0], ys[0])`, `(xs[1], ys[1])` …
+    pub fn dots_xy(mut self, name: impl ToString, xs: &[f64], ys: &[f64]) -> Self {
+        let xs = Some(xs.to_vec());
+        self.series.push(Series { name: name.to_string(), xs, ys: ys.to_vec(), color: None, dots: true });
         self
     }
 
     /// Adds a curve through `(xs[0], ys[0])`, `(xs[1], ys[1])` …
     pub fn line_xy(mut self, name: impl ToString, xs: &[f64], ys: &[f64]) -> Self {
-        self.series.push(Series { name: name.to_string(), xs: Some(xs.to_vec()), ys: ys.to_vec(), color: None });
+        self.series.push(Series {
+            name: name.to_string(),
+            xs: Some(xs.to_vec()),
+            ys: ys.to_vec(),
+            color: None,
+            dots: false,
+        });
         self
     }
 
@@ -183,51 +212,77 @@ impl LinePlot {
     }
 
     pub(super) fn ticks(&self, font: &Font, size: (f64, f64)) -> Margins {
-        self.axes(font, size.0).margins(font, size)
+        let axes = self.axes(font, size.0);
+        let plot = Rect { left: 0.0, top: 0.0, right: size.0, bottom: size.1 };
+        let above = self.legend(font, plot, &axes, &self.drawn(plot, &axes)).above;
+        let margins = axes.margins(font, size);
+        Margins { top: margins.top.max(above), ..margins }
     }
 
-    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot) -> Result<()> {
-        let plot = slot.plot;
-        let axes = self.axes(&canvas.font, plot.width());
+    /// Every series as lines and dots inside the plot.
+    fn drawn(&self, plot: Rect, axes: &Axes) -> Vec<Drawn> {
         let x = self.x_scale();
         let at = |x_value: f64, y: f64| -> Option<Point> {
             let place = |scale: &Scale, value: f64| scale.place(value).clamp(-FAR, FAR);
             let (across, up) = (place(&x, x_value), place(&axes.y, y));
             self.usable(y).then_some((plot.left + across * plot.width(), plot.bottom - up * plot.height()))
         };
-        axes.draw_grid(canvas, plot)?;
-
-        let mut drawn: Vec<Vec<Point>> = Vec::new();
-        let mut entries = Vec::new();
-        for (series, color) in self.series.iter().zip(self.colors()) {
+        let draw = |series: &Series| {
             let points: Vec<Option<Point>> = (0..series.ys.len()).map(|k| at(series.x(k), series.ys[k])).collect();
             let dense = series.ys.len() as f64 > 2.0 * plot.width();
-            let points = if dense { spans(&points) } else { points };
-            let width = if dense { px(1.0) } else { px(1.6) };
-            for piece in pieces(&points, plot) {
-                // a single point between gaps is a dot
-                canvas.stroke(&piece, if piece.len() == 1 { 2.0 * width } else { width }, color)?;
-                drawn.push(piece);
-            }
-            if series.ys.len() <= DOTTED {
-                for point in points.into_iter().flatten().filter(|p| plot.contains(*p)) {
-                    canvas.stroke(&[point], px(5.5), color)?;
-                    drawn.push(vec![point]);
-                }
-            }
-            entries.push(Entry { name: series.name.clone(), color, dashed: false });
+            let points = if dense && !series.dots { spans(&points) } else { points };
+            let pieces = if series.dots { vec![] } else { pieces(&points, plot) };
+            let dotted = series.dots || series.ys.len() <= DOTTED;
+            let dots = points.into_iter().flatten().filter(|p| dotted && plot.contains(*p)).collect();
+            Drawn { pieces, dots, width: if dense { px(1.0) } else { px(1.6) } }
+        };
+        self.series.iter().map(draw).collect()
+    }
+
+    fn legend(&self, font: &Font, plot: Rect, axes: &Axes, drawn: &[Drawn]) -> Settled {
+        let curve = |(series, color): (&Series, Rgb)| {
+            let mark = if series.dots { Mark::Dots } else { Mark::Line };
+            Entry { name: series.name.clone(), color, mark }
+        };
+        let mut entries: Vec<Entry> = self.series.iter().zip(self.colors()).map(curve).collect();
+        let mut hidden: Vec<Vec<Point>> = Vec::new();
+        for series in drawn {
+            hidden.extend(series.pieces.iter().cloned());
+            hidden.extend(series.dots.iter().map(|dot| vec![*dot]));
         }
         for baseline in &self.baselines {
-            let color = baseline.color.rgb();
             let y = axes.y_pixel(baseline.y, plot);
             if (plot.top..=plot.bottom).contains(&y) {
-                canvas.dashes((plot.left, plot.right), y, color)?;
-                drawn.push(vec![(plot.left, y), (plot.right, y)]);
+                hidden.push(vec![(plot.left, y), (plot.right, y)]);
             }
-            entries.push(Entry { name: baseline.name.clone(), color, dashed: true });
+            entries.push(Entry { name: baseline.name.clone(), color: baseline.color.rgb(), mark: Mark::Dashes });
+        }
+        Legend::new(font, entries, plot).settle(plot, &hidden)
+    }
+
+    pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot) -> Result<()> {
+        let plot = slot.plot;
+        let axes = self.axes(&canvas.font, plot.width());
+        axes.draw_grid(canvas, plot)?;
+        let drawn = self.drawn(plot, &axes);
+        for ((series, drawn), color) in self.series.iter().zip(&drawn).zip(self.colors()) {
+            for piece in &drawn.pieces {
+                // a single point between gaps is a dot
+                canvas.stroke(piece, if piece.len() == 1 { 2.0 * drawn.width } else { drawn.width }, color)?;
+            }
+            let dot = if series.dots && series.ys.len() > DOTTED { px(4.0) } else { px(5.5) };
+            for point in &drawn.dots {
+                canvas.stroke(&[*point], dot, color)?;
+            }
+        }
+        for baseline in &self.baselines {
+            let y = axes.y_pixel(baseline.y, plot);
+            if (plot.top..=plot.bottom).contains(&y) {
+                canvas.dashes((plot.left, plot.right), y, baseline.color.rgb())?;
+            }
         }
         axes.draw(canvas, plot)?;
-        Legend::new(&canvas.font, entries, plot).draw(canvas, plot, &drawn)?;
+        self.legend(&canvas.font, plot, &axes, &drawn).draw(canvas)?;
         let ticks = self.ticks(&canvas.font, (plot.width(), plot.height()));
         self.captions.draw(canvas, plot, ticks, slot.outer)
     }

@@ -8,11 +8,11 @@
 //!
 //! ```text
 //! geometry, colors, ticks, range            lengths and rectangles; colours; where ticks go; ends of axes
-//! font, png, bitmap                         the built-in font; PNG files; pixels
+//! script, font, png, bitmap                 subscripts; the built-in font; PNG files; pixels
 //! smooth, svg, canvas                       what plotters' back ends lack; what plots draw on
 //! space, captions, labels                   margins; titles; labels along an axis
 //! axes, legend, cells, hull, view, arrows   parts of plots
-//! heatmap, line, bars, plane                the plots
+//! heatmap, line, bars, plane, solid         the plots
 //! panel, layout, figure, slider             any plot; where plots go; grids of plots; one plot after another
 //! ```
 
@@ -37,8 +37,10 @@ mod panel;
 mod plane;
 mod png;
 mod range;
+mod script;
 mod slider;
 mod smooth;
+mod solid;
 mod space;
 mod svg;
 #[cfg(test)]
@@ -55,3 +57,4 @@ pub use panel::Panel;
 pub use plane::Plane;
 pub(crate) use png::stacked;
 pub use slider::{Slider, display_heatmaps};
+pub use solid::Solid;

@@ -87,7 +87,12 @@ impl Panel {
             Panel::Bars(plot) => plot.ticks(font, size),
             Panel::Plane(plot) => plot.ticks(font, size),
         };
-        self.captions().margins(font, size, ticks)
+        // cells are whole pixels: a map may be narrower than its place
+        let drawn = match self {
+            Panel::Heatmap(plot) => (plot.drawn_width(font, size, columns), size.1),
+            _ => size,
+        };
+        self.captions().margins(font, drawn, ticks)
     }
 
     pub(super) fn draw(&self, canvas: &mut Canvas<impl DrawingBackend>, slot: Slot, columns: usize) -> Result<()> {

@@ -28,6 +28,8 @@ pub struct Plane {
     colors: Option<Vec<Color>>,
     clouds: Vec<Cloud>,
     polygon: bool,
+    edges: Vec<(usize, usize, Color)>,
+    axes: bool,
     reach: Option<f64>,
     captions: Captions,
 }
@@ -67,6 +69,8 @@ impl Plane {
             colors: None,
             clouds: Vec::new(),
             polygon: false,
+            edges: Vec::new(),
+            axes: true,
             reach: None,
             captions: Captions::default(),
         })
@@ -96,6 +100,20 @@ impl Plane {
     pub fn polygon(mut self) -> Self {
         self.polygon = true;
         self
+    }
+
+    /// A line between the tips of two arrows.
+    pub(super) fn edge(mut self, from: usize, to: usize, color: Color) -> Self {
+        self.edges.push((from, to, color));
+        self
+    }
+
+    /// Arrows to points that are known to be finite, without axes, grid and frame.
+    pub(super) fn bare(xs: &[f64], ys: &[f64]) -> Self {
+        let tips = xs.iter().copied().zip(ys.iter().copied()).collect();
+        let captions = Captions::default();
+        let (labels, colors, clouds, edges) = (Labels::default(), None, Vec::new(), Vec::new());
+        Self { tips, labels, colors, clouds, polygon: false, edges, axes: false, reach: None, captions }
     }
 
     /// Dots at `(xs[i], ys[i])`, behind the arrows; may be called several times. A dot outside the axes is not drawn.
@@ -149,6 +167,8 @@ impl Plane {
             1 => 400.0,
             2 => 300.0,
             3 => 200.0,
+            // there are no numbers beside it
+            _ if !self.axes => 190.0,
             _ => 125.0,
         });
         (side, side)
@@ -166,6 +186,9 @@ impl Plane {
     }
 
     pub(super) fn ticks(&self, font: &Font, size: (f64, f64)) -> Margins {
+        if !self.axes {
+            return Margins::default();
+        }
         self.view(font, size).margins(font)
     }
 
@@ -178,7 +201,9 @@ impl Plane {
             (origin.0 + right, origin.1 + down)
         };
 
-        view.draw(canvas, plot)?;
+        if self.axes {
+            view.draw(canvas, plot)?;
+        }
         if self.polygon {
             let hull: Vec<Point> = self.corners().into_iter().map(|k| at(self.tips[k])).collect();
             canvas.polygon(&plot.clip_polygon(&hull), LINE, 0.13)?;
@@ -187,6 +212,9 @@ impl Plane {
                     canvas.stroke(&[from, to], px(1.2), LINE)?;
                 }
             }
+        }
+        for (from, to, color) in &self.edges {
+            canvas.stroke(&[at(self.tips[*from]), at(self.tips[*to])], px(1.4), color.rgb())?;
         }
         for cloud in &self.clouds {
             let color = colors::mix(cloud.color.rgb(), WHITE, 0.35);

@@ -19,7 +19,16 @@ const SCRIPT: &str = include_str!("slider.js");
 /// [`display_heatmaps`] makes one of heatmaps. In a notebook it shows itself as a cell's last expression.
 #[derive(Clone, PartialEq)]
 pub struct Slider {
-    frames: Vec<Panel>,
+    frames: Vec<Frame>,
+}
+
+/// What is seen at a time, and its name beside the slider.
+#[derive(Clone, PartialEq)]
+struct Frame {
+    name: String,
+    figure: Figure,
+    /// What stands for it among the stills: the plot itself, or nothing for a grid of plots.
+    panel: Option<Panel>,
 }
 
 /// A slider over heatmaps of one shape, all in the range of colours that holds all their values (or the ranges that were set), so
@@ -56,7 +65,23 @@ impl Slider {
     /// # Errors
     /// No frames.
     pub fn new(frames: impl IntoIterator<Item = impl Into<Panel>>) -> Result<Self> {
-        let frames: Vec<Panel> = frames.into_iter().map(Into::into).collect();
+        let frame = |panel: Panel| {
+            let name = panel.captions().title.clone();
+            Frame { name, figure: panel.clone().untitled().figure(), panel: Some(panel) }
+        };
+        Self::of(frames.into_iter().map(Into::into).map(frame).collect())
+    }
+
+    /// A slider over whole figures, such as grids that change together; the title of each names its frame.
+    ///
+    /// # Errors
+    /// No frames.
+    pub fn of_figures(frames: impl IntoIterator<Item = Figure>) -> Result<Self> {
+        let frame = |figure: Figure| Frame { name: figure.name().to_owned(), figure: figure.title(""), panel: None };
+        Self::of(frames.into_iter().map(frame).collect())
+    }
+
+    fn of(frames: Vec<Frame>) -> Result<Self> {
         if frames.is_empty() {
             return Err(Error::argument("frames", "empty", "a slider needs at least one frame"));
         }
@@ -73,17 +98,22 @@ impl Slider {
         self.frames.is_empty()
     }
 
-    /// The frames.
-    pub fn frames(&self) -> &[Panel] {
-        &self.frames
+    /// The plots of a slider over plots, in their order; none for one over figures.
+    pub fn frames(&self) -> Vec<&Panel> {
+        self.frames.iter().filter_map(|frame| frame.panel.as_ref()).collect()
     }
 
-    /// Up to four frames side by side, the first and the last among them: what is seen where nothing moves, as on GitHub.
+    /// Up to four plots side by side, the first and the last among them: what is seen where nothing moves, as on GitHub. Of a slider over
+    /// figures the first one.
     pub fn stills(&self) -> Figure {
         let last = self.frames.len() - 1;
         let count = self.frames.len().min(STILLS);
-        let chosen = (0..count).map(|k| self.frames[(k * last) / (count - 1).max(1)].clone());
-        Figure::grid(count).with_all(chosen)
+        let chosen: Option<Vec<Panel>> =
+            (0..count).map(|k| self.frames[(k * last) / (count - 1).max(1)].panel.clone()).collect();
+        match chosen {
+            Some(panels) => Figure::grid(count).with_all(panels),
+            None => self.frames[0].figure.clone(),
+        }
     }
 
     /// [`stills`](Self::stills) as a PNG file.
@@ -111,7 +141,7 @@ impl Slider {
         let base = png::data_url(&frames[0].to_png()?);
         let cut = |frame: &Bitmap| Ok(png::data_url(&frame.cut(area).to_png()?));
         let cuts = frames.iter().map(cut).collect::<Result<Vec<_>>>()?.join(" ");
-        let titles: Vec<&str> = self.frames.iter().map(|frame| frame.captions().title.as_str()).collect();
+        let titles: Vec<&str> = self.frames.iter().map(|frame| frame.name.as_str()).collect();
         let titles = escape(&serde_json::to_string(&titles).expect("text has a JSON form"));
         let scale = f64::from(SCALE);
         let share = |part: u32, whole: u32| 100.0 * f64::from(part) / f64::from(whole);
@@ -127,8 +157,7 @@ impl Slider {
 
     /// The frames without their titles, which stand beside the slider, on bitmaps of one size.
     fn drawn(&self) -> Result<Vec<Bitmap>> {
-        let bare = |frame: &Panel| frame.clone().untitled().figure().bitmap();
-        let frames = self.frames.iter().map(bare).collect::<Result<Vec<_>>>()?;
+        let frames = self.frames.iter().map(|frame| frame.figure.bitmap()).collect::<Result<Vec<_>>>()?;
         let size = frames.iter().fold((0, 0), |size, frame| (size.0.max(frame.size.0), size.1.max(frame.size.1)));
         Ok(frames.into_iter().map(|frame| frame.padded(size)).collect())
     }
@@ -235,9 +264,20 @@ mod tests {
             let stills = slider.stills();
             let panels = stills.panels();
             assert_eq!(panels.len(), count.min(4));
-            assert_eq!(panels[0], slider.frames()[0]);
-            assert_eq!(panels[panels.len() - 1], slider.frames()[count - 1]);
+            assert_eq!(panels[0], *slider.frames()[0]);
+            assert_eq!(panels[panels.len() - 1], *slider.frames()[count - 1]);
         }
+    }
+
+    #[test]
+    fn grids_change_together_and_the_first_is_the_still() {
+        let grid = |k: usize| Figure::grid(2).with_all(maps(&[1.0, k as f64])).title(format!("turn {k}"));
+        let slider = Slider::of_figures((1..4).map(grid)).unwrap();
+        assert_eq!((slider.len(), slider.frames().len()), (3, 0));
+        assert!(slider.stills() == grid(1).title(""));
+        let html = slider.to_html().unwrap();
+        assert!(html.contains("turn 3") && html.matches("data:image/png;base64,").count() == 5, "{}", html.len());
+        assert!(Slider::of_figures([]).is_err());
     }
 
     #[test]

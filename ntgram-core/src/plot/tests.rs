@@ -251,7 +251,7 @@ fn documents_are_well_formed_and_hold_their_texts() {
     let svg = figure.to_svg().unwrap();
     check_document(&svg);
     for text in [
-        "W_U W_Uᵀ &lt; α &amp; &quot;‖x‖²&quot;",
+        "ᵀ &lt; α &amp; &quot;‖x‖²&quot;",
         "Position 1",
         "a&lt;b",
         "log N − H",

@@ -101,10 +101,12 @@ impl CellNumbers {
         let usual = if small_or_large { first - 1 } else { (first - 2).clamp(-2, 0) };
         // halves, because the difference may be more than a number can be
         let half = hi / 2.0 - lo / 2.0;
+        // whole numbers have no decimals that matter
+        let whole = values.iter().all(|v| v.fract() == 0.0 || !v.is_finite());
+        let usual = if whole && !small_or_large { usual.max(0) } else { usual };
         let alike = half > 0.0 && 2.5 * ten(usual) > half;
         let last = if alike { usual.min((half.log10() + 2f64.log10()).floor() as i32 - 1) } else { usual };
-        // doubles have no more than 16 digits, and whole numbers no decimals that matter
-        let whole = values.iter().all(|v| v.fract() == 0.0 || !v.is_finite());
+        // doubles have no more than 16 digits
         let last = last.max(if alike && whole { 0 } else { first - 15 });
         match first {
             0..15 if last <= 0 => Self::Plain(-last as usize),
@@ -196,6 +198,7 @@ mod tests {
         assert_eq!(written(&[-0.123, -0.001, 1.0, f64::NEG_INFINITY]), ["−0.12", "0.00", "1.00", "−∞"]);
         assert_eq!(written(&[123.4, 200.0, f64::NAN, 0.0]), ["123", "200", "", "0"]);
         assert_eq!(written(&[12.34, -3.0]), ["12.3", "−3.0"]);
+        assert_eq!(written(&[7.0, 0.0, -3.0]), ["7", "0", "−3"]);
         assert_eq!(written(&[1.23e-6, -2e-6]), ["1.2e−6", "−2e−6"]);
         assert_eq!(written(&[2e5, 1.26e7]), ["2e5", "1.3e7"]);
         assert_eq!(written(&[0.0, 0.0]), ["0.00", "0.00"]);

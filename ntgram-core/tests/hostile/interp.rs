@@ -186,7 +186,7 @@ fn shared_directions(calls: &mut Calls) {
                 if own > 0.0 { own * own / all } else { 0.0 }
             };
             let wanted: Vec<f64> = (0..rows).map(share).collect();
-            let in_use = got.dimensions_in_use();
+            let in_use = got.capacity();
             let sums =
                 in_use <= rows.min(k) as f64 + 1e-6 && (got.mean_dimension() * rows as f64 - in_use).abs() < 1e-9;
             let ratios = got.features_per_kept() > 0.0 && got.dimensions_per_feature() > 0.0;
