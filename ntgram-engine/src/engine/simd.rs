@@ -4,6 +4,7 @@
 
 #[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
 mod pair;
+#[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
 mod plain;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
@@ -110,7 +111,8 @@ pub(super) trait Job {
     fn run<I: Isa>(self) -> Self::Output;
 }
 
-/// The widest instruction set that this processor has.
+/// The widest instruction set that this processor has. Where WebAssembly's vectors are compiled for, they are sure: plain arrays would only
+/// make the module larger, and are there for the tests alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     #[cfg(target_arch = "x86_64")]
@@ -119,6 +121,7 @@ pub(super) enum Level {
     Avx2,
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128,
+    #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
     Plain,
 }
 
@@ -142,6 +145,7 @@ impl Detected {
         }
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         levels.push(Detected(Level::Simd128));
+        #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
         levels.push(Detected(Level::Plain));
         levels
     }
@@ -162,6 +166,7 @@ pub(super) fn dispatch<J: Job>(on: Detected, job: J) -> J::Output {
         Level::Avx2 => x86::Avx2::call(job),
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
         Level::Simd128 => wasm::Simd128::call(job),
+        #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
         Level::Plain => plain::PlainIsa::call(job),
     }
 }
