@@ -18,8 +18,8 @@ const PORTIONS_FOR_A_THREAD: usize = 4;
 #[derive(Debug)]
 struct Samples {
     keys: Keys,
-    /// Where the keys themselves cannot be shuffled, because a sample has several or the next epoch shuffles them anew: the samples'
-    /// numbers, which are shuffled instead. Else empty.
+    /// Where the keys themselves cannot be shuffled, because a sample has many or the next epoch shuffles them anew: the samples' numbers,
+    /// which are shuffled instead. Else empty.
     order: Vec<u32>,
     permutation: Option<Permutation>,
     /// What the epochs after this one are shuffled with.
@@ -54,7 +54,7 @@ impl By {
 
 impl Samples {
     fn new(keys: Keys, epochs: &[Epoch], portion_len: usize) -> Self {
-        let ordered = epochs.len() > 1 || keys.per_sample > 1;
+        let ordered = epochs.len() > 1 || keys.per_sample > MOST_WORDS;
         let order = vec![0; if ordered { keys.len() } else { 0 }];
         let later = epochs.iter().map(|epoch| epoch.shuffle).collect();
         let mut new = Self { keys, order, permutation: None, later, done: 0, portion_len };
@@ -81,14 +81,15 @@ impl Samples {
         self.done = range.end;
         let Self { keys: Keys { words, per_sample }, order, permutation, .. } = self;
         if order.is_empty() {
+            let at = range.start * *per_sample..range.end * *per_sample;
             match words {
                 Words::Short(keys) => {
-                    permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                    portion.extend(keys[range].iter().map(|&key| u32::from(key)));
+                    permutation.iter_mut().for_each(|p| advance(p, keys, *per_sample, range.end));
+                    portion.extend(keys[at].iter().map(|&key| u32::from(key)));
                 }
                 Words::Long(keys) => {
-                    permutation.iter_mut().for_each(|p| p.advance(keys, range.end));
-                    portion.extend_from_slice(&keys[range]);
+                    permutation.iter_mut().for_each(|p| advance(p, keys, *per_sample, range.end));
+                    portion.extend_from_slice(&keys[at]);
                 }
             }
             return;
@@ -99,6 +100,23 @@ impl Samples {
             Words::Short(keys) => samples.for_each(|at| portion.extend(keys[at].iter().map(|&key| u32::from(key)))),
             Words::Long(keys) => samples.for_each(|at| portion.extend_from_slice(&keys[at])),
         }
+    }
+}
+
+/// Words of a sample that are moved at once.
+const MOST_WORDS: usize = 8;
+
+/// Goes on with the permutation of samples of so many words, at most [`MOST_WORDS`], until `to` have their place.
+fn advance<T>(permutation: &mut Permutation, keys: &mut [T], per_sample: usize, to: usize) {
+    match per_sample {
+        1 => permutation.advance(keys, to),
+        2 => permutation.advance(keys.as_chunks_mut::<2>().0, to),
+        3 => permutation.advance(keys.as_chunks_mut::<3>().0, to),
+        4 => permutation.advance(keys.as_chunks_mut::<4>().0, to),
+        5 => permutation.advance(keys.as_chunks_mut::<5>().0, to),
+        6 => permutation.advance(keys.as_chunks_mut::<6>().0, to),
+        7 => permutation.advance(keys.as_chunks_mut::<7>().0, to),
+        _ => permutation.advance(keys.as_chunks_mut::<MOST_WORDS>().0, to),
     }
 }
 
@@ -201,6 +219,25 @@ fn prepare_ahead(samples: Samples) -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_of_several_words_is_moved_as_one() {
+        for per_sample in 1..=MOST_WORDS + 1 {
+            let words = Words::Long((0..1000 * per_sample as u32).collect());
+            let mut feed = Feed::new(Keys { words, per_sample }, &[epoch(Some(9))], 300, By::Demand);
+            assert_eq!(
+                matches!(&feed.source, Source::Here(samples) if samples.order.is_empty()),
+                per_sample <= MOST_WORDS
+            );
+            let mut portion = Vec::new();
+            for batch in TorchRng::new(9).randperm(1000).unwrap().chunks(300) {
+                let range = feed.batch(&mut portion).unwrap();
+                let words = |&i: &u32| i * per_sample as u32..(i + 1) * per_sample as u32;
+                assert!(portion[range].iter().copied().eq(batch.iter().flat_map(words)), "{per_sample}");
+                feed.advance();
+            }
+        }
+    }
 
     fn epoch(shuffle: Option<u64>) -> Epoch {
         Epoch { shuffle, lr: 1e-3 }

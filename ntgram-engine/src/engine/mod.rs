@@ -1,45 +1,50 @@
 //! Training in circuit space: hand-derived gradients on plain slices, no tensors.
 //!
-//! It trains trigrams with a window of 3 ([`Task::new`](crate::train::Task::new) says what not). Position 1 alone is scored: a
-//! batch is a set of pairs of tokens, each with the targets that followed it. The work is done once for each pair, or for each
-//! token, instead of for each sample. That is exact: the gradients are autograd's up to rounding.
+//! It trains every model on the CPU. Of a sequence the positions are scored at which the law has a whole context. With causal
+//! attention what a position computes depends on the tokens up to it: so the work is done once for each distinct token, or
+//! prefix, of a batch instead of for each sample. That is exact: the gradients are autograd's up to rounding.
 //!
 //! # Read this first
 //!
 //! In this order each file needs only what those before it say:
 //!
-//! 1. `reference`: the mathematics, one sample at a time, in double precision, with no trick. Built for tests and documentation
+//! 1. `reference`: the mathematics, one sequence at a time, in double precision, with no trick. Built for tests and documentation
 //!    only.
-//! 2. `trainer`: a training from its start to its end. `part`: what either kind of model provides for it. `division`: how many
+//! 2. `trainer`: a training from its start to its end. `part`: what each kind of model provides for it. `division`: how many
 //!    parts there are. `shared`, `pool`: what the threads see, and the threads. The parts, and the order in which their gradients
 //!    are added, depend on the problem only: so does the result, whatever the number of threads.
-//! 3. The data: `contexts` numbers the pairs of tokens that occur, `keys` makes one number of each sample, `feed` shuffles these a
-//!    little ahead of the steps, `batch_pairs` sorts a batch by pair.
-//! 4. The smallest model: `low_rank`. Its kernel, 16 pairs side by side: `loss` and `unembed`. The optimiser: `adam`, and
+//! 3. The data: `contexts` numbers the contexts that occur, `keys` makes a few small numbers of each sample, `feed` shuffles these a
+//!    little ahead of the steps, epoch after epoch, `batch_pairs` sorts a batch by context.
+//! 4. The smallest model: `low_rank`. Its kernel, 16 contexts side by side: `loss` and `unembed`. The optimiser: `adam`, and
 //!    `deferred` for a table where most rows have no gradient.
-//! 5. The Transformer: `transformer` puts together `layout` (where the parameters lie), `token_rows` and `stream` (tables over
-//!    tokens instead of samples), `circuits`, `attention`, `layer_norm`, `mlp`.
-//! 6. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
+//! 5. The Transformer: `layout` (where the parameters lie), `stream` (what a layer reads of the residual stream), `circuits`, `mlp`,
+//!    `layer_norm`, `linear`. With these `prefix` trains any of them.
+//! 6. A special case: trigrams in windows of 3, where all that is scored are pairs of tokens. `transformer` puts it together from
+//!    `token_rows` and `attention`. `prefix` can do it, too, but takes up to three times as long at the notebook's sizes.
+//! 7. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
 //!
 //! # Words
 //!
 //! | word | meaning |
 //! |---|---|
-//! | sample | three tokens `(x_0, x_1, x_2)`; `x_2` is the target |
-//! | context | two tokens `(x_0, x_1)`, numbered if they occur in the data |
+//! | sample | a sequence of `T` tokens |
+//! | scored position | one whose next token, the target, counts |
+//! | context | the `n − 1` tokens up to a scored position, numbered if they occur in the data |
+//! | prefix | the tokens of a sequence up to a position: a node of a batch's tree of them |
 //! | pair | a context that is worked on in a batch |
-//! | key | a sample as one number |
+//! | key | a part of a sample as one number |
 //! | portion | the keys that are shuffled in one go |
-//! | part | a range of contexts that one thread works on at a time |
-//! | block | 16 pairs, side by side in the lanes of a vector |
+//! | part | a range of contexts, or sequences, that one thread works on at a time |
+//! | piece | as much of a batch's tree as fits the processor's cache |
+//! | block | 16 pairs or nodes, side by side in the lanes of a vector |
 //! | group | heads of a layer, of any of its modules, that are worked on together |
-//! | stream | what a Transformer's layers read and add to, at one position |
-//! | row | of a table over tokens, contexts or pairs |
+//! | stream | what a Transformer's layers read and add to |
+//! | row | of a table over tokens, contexts or prefixes |
 //!
 //! Nothing here is random, and nothing fails once there is a [`Trainer`].
 //!
-//! One visible difference from autograd: no loss depends on the positional embedding of position 2, which stays bit for bit where
-//! it was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.
+//! One visible difference from autograd: no loss depends on the positional embedding of the last position, which stays bit for
+//! bit where it was. Autograd gives it the rounding noise of a gradient that cancels, and Adam makes steps of full size of it.
 
 mod adam;
 mod attention;

@@ -1,4 +1,5 @@
-//! The Transformer: one part of its batch, with forward pass, loss and every gradient; and what a training starts from.
+//! The Transformer on trigrams in windows of 3, over pairs of tokens: one part of its batch, with forward pass, loss and every gradient;
+//! and what a training starts from.
 
 use super::attention::{self, InputGradients, Inputs, Onto, PairRows, Tables};
 use super::batch_pairs::BatchPairs;

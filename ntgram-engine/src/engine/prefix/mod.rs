@@ -133,7 +133,7 @@ impl Sizes {
     pub(super) fn keys_bytes(&self) -> usize {
         let words = self.packing.words();
         let word = if self.packing.end() <= 1 << u16::BITS { size_of::<u16>() } else { size_of::<u32>() };
-        let order = if self.reorders || words > 1 { size_of::<u32>() } else { 0 };
+        let order = if self.reorders { size_of::<u32>() } else { 0 };
         self.sequences * (words * word + order)
     }
 
