@@ -143,10 +143,13 @@ impl Detected {
                 levels.push(Detected(Level::Avx2));
             }
         }
-        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        levels.push(Detected(Level::Simd128));
-        #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
-        levels.push(Detected(Level::Plain));
+        let compiled_for = [
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Level::Simd128,
+            #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+            Level::Plain,
+        ];
+        levels.extend(compiled_for.map(Detected));
         levels
     }
 
