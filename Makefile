@@ -1,4 +1,4 @@
-# make run | test | test-ui | lab | site | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
+# make run | test | test-wasm | test-ui | lab | site | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
@@ -26,7 +26,7 @@ EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEB
 
 SITE ?= results/site
 
-.PHONY: run test test-ui lab site refresh bench latency deny setup uninstall
+.PHONY: run test test-wasm test-ui lab site refresh bench latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -43,6 +43,12 @@ test: setup
 	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui
+
+# The engine's tests on WebAssembly's vectors, in node: `rustup target add wasm32-wasip1`. Those that start threads are left out.
+test-wasm:
+	CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings ../ntgram-web/tests/wasi.mjs" \
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS=-Ctarget-feature=+simd128 \
+	  cargo test --locked -p ntgram-engine --lib --target wasm32-wasip1 -- --test-threads 1
 
 # The site, to be served from anywhere: the live page, the notebooks as pages, the documentation. Needs no libtorch and no kernel.
 site:

@@ -273,6 +273,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
     fn batches_are_the_same_whoever_shuffles() {
         let keys: Vec<u16> = (0..100_003u32).map(|i| (i * 7 % 60_013) as u16).collect();
         let order = TorchRng::new(5).randperm(keys.len() as u32).unwrap();
@@ -302,6 +303,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
     fn an_unfinished_thread_ends_with_its_feed() {
         let keys = Keys { words: Words::Long((0..1 << 20).collect()), per_sample: 1 };
         let mut feed = Feed::new(keys, &[epoch(None)], 100, By::Thread);

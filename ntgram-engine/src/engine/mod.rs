@@ -21,7 +21,7 @@
 //!    `layer_norm`, `linear`. With these `prefix` trains any of them.
 //! 6. A special case: trigrams in windows of 3, where all that is scored are pairs of tokens. `transformer` puts it together from
 //!    `token_rows` and `attention`. `prefix` can do it, too, but takes up to three times as long at the notebook's sizes.
-//! 7. The tools: `simd` (vectors, chosen for the processor at run time), `functions`, `gemm`, `buffer`.
+//! 7. The tools: `simd` (vectors, chosen for the processor), `functions`, `gemm`, `buffer`.
 //!
 //! # Words
 //!

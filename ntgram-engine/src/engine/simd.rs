@@ -1,10 +1,13 @@
-//! Vectors of 8 and 16 floats, chosen at run time: AVX-512, AVX2 with FMA, or plain arrays elsewhere.
+//! Vectors of 8 and 16 floats: AVX-512 or AVX2 with FMA, chosen at run time; WebAssembly's, if compiled for it; plain arrays elsewhere.
 //!
 //! A [`Job`] is written once, generic over an [`Isa`]; [`dispatch`] chooses the one that the processor has.
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
 mod pair;
+#[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
 mod plain;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
@@ -108,13 +111,17 @@ pub(super) trait Job {
     fn run<I: Isa>(self) -> Self::Output;
 }
 
-/// The widest instruction set that this processor has.
+/// The widest instruction set that this processor has. Where WebAssembly's vectors are compiled for, they are sure: plain arrays would only
+/// make the module larger, and are there for the tests alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    Simd128,
+    #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
     Plain,
 }
 
@@ -136,7 +143,13 @@ impl Detected {
                 levels.push(Detected(Level::Avx2));
             }
         }
-        levels.push(Detected(Level::Plain));
+        let compiled_for = [
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Level::Simd128,
+            #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+            Level::Plain,
+        ];
+        levels.extend(compiled_for.map(Detected));
         levels
     }
 
@@ -154,6 +167,9 @@ pub(super) fn dispatch<J: Job>(on: Detected, job: J) -> J::Output {
         Level::Avx512 => x86::Avx512::call(job),
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => x86::Avx2::call(job),
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => wasm::Simd128::call(job),
+        #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
         Level::Plain => plain::PlainIsa::call(job),
     }
 }

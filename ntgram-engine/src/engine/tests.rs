@@ -326,6 +326,7 @@ fn adam_follows_its_definition_and_goes_on_from_a_saved_state() {
 }
 
 #[test]
+#[cfg_attr(target_family = "wasm", ignore = "there are no threads")]
 fn threads_change_nothing() {
     let config = TransformerConfig { d_model: 6, n_vocab: 30, n_modules: 3, ..Default::default() };
     let low_rank = LowRankConfig { d_model: 6, n_vocab: 30, ..Default::default() };

@@ -207,7 +207,7 @@ mod tests {
         let refused = |config: TransformerConfig| config.check().unwrap_err().to_string();
         for config in [
             TransformerConfig { d_model: 1_000_000, ..Default::default() },
-            TransformerConfig { n_layers: 1_000_000_000_000, ..Default::default() },
+            TransformerConfig { n_layers: usize::MAX / 2, ..Default::default() },
             TransformerConfig { n_modules: usize::MAX, n_vocab: usize::MAX, ..Default::default() },
             TransformerConfig { width: usize::MAX, depth: usize::MAX, ..Default::default() },
         ] {
