@@ -12,7 +12,7 @@ use tch::{Kind, Tensor, nn};
 use super::model::{Model, State};
 use super::ops::unembed;
 use super::params::at;
-use super::{Law, check_tokens, file};
+use super::{Law, check_forward, check_tokens, file};
 use crate::error::Result;
 use crate::rng::TorchRng;
 
@@ -78,9 +78,11 @@ impl LowRank {
     /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
     ///
     /// # Errors
-    /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window.
+    /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window; more of them than
+    /// memory holds.
     pub fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
         let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params().device())?;
+        check_forward(self.sizes(), &tokens)?;
         Ok(tch::no_grad(|| self.logits_of(self.params().tensors(), &tokens)))
     }
 

@@ -26,6 +26,36 @@ use crate::tensors::check_real;
 use crate::torch::Torch;
 use ntgram_engine::laws::Law;
 
+/// Values of 32 bits that are there at once, about, in a forward pass on `batch` sequences of `positions` tokens, with what autograd keeps
+/// of it. A float, since sizes that no memory holds are asked for, too.
+pub(crate) fn forward_values(sizes: ModelConfig, batch: usize, positions: usize) -> f64 {
+    let rows = batch as f64 * positions as f64;
+    let layers = match sizes {
+        ModelConfig::LowRank(config) => rows * config.d_model as f64,
+        ModelConfig::Transformer(config) => {
+            let [layers, modules, heads, d, d_h] =
+                [config.n_layers, config.n_modules, config.n_heads, config.d_model, config.d_module()]
+                    .map(|size| size as f64);
+            let mlp = if config.has_mlp() { config.width as f64 * config.depth as f64 } else { 0.0 };
+            // what a layer keeps, and two more of the scores while one layer's are made
+            let scores = modules * heads * rows * positions as f64;
+            layers * (scores + rows * (modules * (4.0 * d_h + d) + 3.0 * d + 2.0 * mlp)) + 2.0 * scores
+        }
+    };
+    layers + 2.0 * rows * sizes.n_vocab() as f64
+}
+
+/// Refuses tokens whose forward pass would take more values than a model may have.
+fn check_forward(sizes: ModelConfig, tokens: &Tensor) -> Result<()> {
+    let [batch, positions] = [0, 1].map(|side| tokens.size()[side] as usize);
+    let values = forward_values(sizes, batch, positions);
+    if values <= MAX_VALUES as f64 {
+        return Ok(());
+    }
+    let expected = format!("the forward pass would take {values:.2e} values, and at most {MAX_VALUES} are possible");
+    Err(Error::argument("tokens", format!("of shape {:?}", tokens.size()), expected))
+}
+
 /// Tokens must be integers below `n_vocab`, `(B, S)` with `1 ≤ S ≤ context_window`; returns them as int64 on `device`.
 fn check_tokens(tokens: &Tensor, n_vocab: usize, context_window: usize, device: Device) -> Result<Tensor> {
     let refuse = |value: String, expected: String| Err(Error::argument("tokens", value, expected));

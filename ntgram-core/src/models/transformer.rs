@@ -32,7 +32,7 @@ use super::activations::{Activations, LayerActivations};
 use super::model::{Model, State};
 use super::ops::{attention_pattern, normed, project_from_heads, project_to_heads, unembed};
 use super::params::at;
-use super::{Law, check_tokens, file};
+use super::{Law, check_forward, check_tokens, file};
 use crate::error::{Result, check_index};
 use crate::rng::TorchRng;
 
@@ -150,7 +150,8 @@ impl Transformer {
     /// Logits `(B, S, N)` for tokens `(B, S)`, without gradients.
     ///
     /// # Errors
-    /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window.
+    /// Tokens that are not integers below `N` in a `(B, S)` tensor, or `S` longer than the context window; more of them than
+    /// memory holds.
     pub fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
         Ok(self.forward_with_activations(tokens)?.logits)
     }
@@ -161,6 +162,7 @@ impl Transformer {
     /// As [`forward`](Self::forward).
     pub fn forward_with_activations(&self, tokens: &Tensor) -> Result<Activations> {
         let tokens = check_tokens(tokens, self.config.n_vocab, self.config.context_window, self.params().device())?;
+        check_forward(self.sizes(), &tokens)?;
         Ok(tch::no_grad(|| self.activations_of(self.params().tensors(), &tokens)))
     }
 

@@ -160,8 +160,8 @@ impl Run for Autograd<'_> {
         }
         let (outcome, gradient) = self.loss_and_gradient(batch);
         let lr = self.options.rate(epoch);
-        let t = (self.steps_before + k as u64 + 1) as i32;
-        let (bias_1, bias_2) = (1.0 - BETA_1.powi(t), 1.0 - BETA_2.powi(t));
+        let t = (self.steps_before + k as u64 + 1) as f64;
+        let (bias_1, bias_2) = (1.0 - BETA_1.powf(t), 1.0 - BETA_2.powf(t));
         tch::no_grad(|| {
             self.m *= BETA_1;
             self.m += &gradient * (1.0 - BETA_1);

@@ -18,9 +18,9 @@ use autograd::Autograd;
 use ntgram_engine::train::{Run, Task, Watch, drive, side_by_side};
 
 use crate::data::Data;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::interrupt::{interrupted, listen};
-use crate::models::Model;
+use crate::models::{Model, forward_values};
 
 /// Trains a model on every batch of `data`, once in each epoch, one Adam step a batch (β = 0.9 and 0.999, ε = 1e-8, no decay), in the
 /// orders that PyTorch's `DataLoader(shuffle=True)` gives after `manual_seed(options.seed)`, epoch after epoch.
@@ -149,7 +149,7 @@ pub fn train_each(trainings: Vec<Training<'_>>) -> Result<Vec<Result<History>>> 
     for Training { model, data, options } in &trainings {
         model.params().check_finite()?;
         let task = task(*model, data, options)?;
-        task.engine(only_autograd(*model))?;
+        engine(&task, *model)?;
         total += task.steps();
     }
     let shown = trainings.first().is_some_and(|training| training.options.progress);
@@ -172,6 +172,26 @@ fn task<'a>(model: &'a dyn Model, data: &'a Data, options: &'a TrainOptions) -> 
     Task::new(model.sizes(), model.frozen(), model.law(), data, options)
 }
 
+/// The engine that trains, if there is memory for it: the circuit engine counts its own.
+fn engine(task: &Task, model: &dyn Model) -> Result<Engine> {
+    let engine = task.engine(only_autograd(model))?;
+    let (batch, window) = (task.data().batch_size(), task.data().context_window());
+    // what the forward pass leaves, and its gradients
+    let values = 2.0 * forward_values(model.sizes(), batch, window);
+    if engine == Engine::Autograd && values > MOST_VALUES {
+        let reason =
+            task.refused_by_circuit_engine().map_or(String::new(), |reason| format!("; the circuit engine: {reason}"));
+        let expected = format!(
+            "a step of autograd would take {values:.2e} values, and at most {MOST_VALUES:.2e} are possible{reason}"
+        );
+        return Err(Error::argument("data", format!("in batches of {batch} sequences of {window} tokens"), expected));
+    }
+    Ok(engine)
+}
+
+/// Values that a step of autograd may take: 16 GiB of float32.
+const MOST_VALUES: f64 = (1u64 << 32) as f64;
+
 /// Why the model itself leaves no choice but autograd.
 fn only_autograd(model: &dyn Model) -> Option<String> {
     let device = model.params().device();
@@ -190,7 +210,7 @@ fn train_model(
     let mut values = vec![];
     let trained = {
         let task = task(model, data, options)?;
-        let run: Box<dyn Run + '_> = match task.engine(only_autograd(model))? {
+        let run: Box<dyn Run + '_> = match engine(&task, model)? {
             Engine::Circuit => Box::new(task.circuit_trainer(model.params().to_flat())?),
             _ => Box::new(Autograd::new(model, &task)),
         };

@@ -12,7 +12,7 @@ crate::groups! {
     "generate_data, sample_data" => drawn,
     "Data::from_sequences" => own_sequences,
     "Data::law, Data::head, Data::tokens, Data::sequences, Data::context_window, Data::batch_size, Data::num_batch, Data::n_vocab, Data::rows, Data::sequence, Data::column_sums" => what_data_says,
-    "Data::shuffle, Data::batches, Batches::fill" => batches,
+    "Data::shuffle, Data::next_shuffle, Data::batches, Batches::fill" => batches,
     "write_whole" => whole_files,
     "mean, least, most" => statistics,
     "values" => values_of_tensors,
@@ -105,6 +105,14 @@ fn batches(calls: &mut Calls) {
             });
         }
     }
+    calls.right("a stream that runs on", || {
+        let mut rng = TorchRng::new(u64::MAX);
+        let lists: Vec<_> = (0..1000).map(|_| data.next_shuffle(&mut rng)).collect();
+        let all = |list: &Vec<u32>| (0..6).all(|row| list.contains(&row)) && list.len() == 6;
+        let mut later = TorchRng::new(u64::MAX);
+        later.skip(4 * 1000);
+        Ok(lists[0] == data.shuffle(u64::MAX) && lists.iter().all(all) && rng.next_word() == later.next_word())
+    });
     calls.right("an iterator beyond its end", || {
         let mut batches = data.batches(0);
         (0..5).for_each(|_| drop(batches.next()));

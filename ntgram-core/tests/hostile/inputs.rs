@@ -51,6 +51,19 @@ pub fn transformer() -> Transformer {
     Transformer::new(&config, &law(5, 3), &mut TorchRng::new(2)).unwrap()
 }
 
+/// The paper's Transformer: no layer norm, modules of another size than the stream, logits as they are; with every part, too.
+pub fn of_paper() -> Transformer {
+    let config = TransformerConfig {
+        n_layers: 2,
+        n_modules: 2,
+        n_heads: 2,
+        width: 3,
+        depth: 1,
+        ..TransformerConfig::of_paper(5, 4, 6)
+    };
+    Transformer::new(&config, &law(5, 3), &mut TorchRng::new(2)).unwrap()
+}
+
 /// A low-rank model.
 pub fn low_rank() -> LowRank {
     LowRank::new(2, 5, 3, &law(5, 3), &mut TorchRng::new(3)).unwrap()

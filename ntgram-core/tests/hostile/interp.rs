@@ -4,7 +4,7 @@ use ntgram_core::interp::layer_norm;
 use ntgram_core::prelude::*;
 
 use super::calls::Calls;
-use super::inputs::{HUGE, law, matrix, near, ordinary, tensors, texts, transformer};
+use super::inputs::{HUGE, law, matrix, near, of_paper, ordinary, tensors, texts, transformer};
 
 crate::groups! {
     "gram, layer_norm" => products,
@@ -241,27 +241,63 @@ fn optima(calls: &mut Calls) {
 }
 
 fn circuits(calls: &mut Calls) {
-    let model = transformer();
-    for at in HUGE.into_iter().chain([2]) {
-        calls.refused(format!("attention_map({at}, 0)"), "layer", || attention_map(&model, at, 0));
-        calls.refused(format!("attention_map(0, {at})"), "module", || attention_map(&model, 0, at));
-        calls.refused(format!("exact_attention_map({at}, 0, 0)"), "layer", || exact_attention_map(&model, at, 0, 0));
-        calls.refused(format!("exact_attention_map(0, {at}, 0)"), "module", || exact_attention_map(&model, 0, at, 0));
-        calls.refused(format!("exact_attention_map(0, 0, {at})"), "head", || exact_attention_map(&model, 0, 0, at));
-        for (name, circuit) in [
-            ("qk_circuit", qk_circuit as fn(&Transformer, usize, usize, usize) -> Result<Tensor>),
-            ("ov_circuit", ov_circuit),
-        ] {
-            calls.refused(format!("{name}({at}, 0, 0)"), "layer", || circuit(&model, at, 0, 0));
-            calls.refused(format!("{name}(0, {at}, 0)"), "module", || circuit(&model, 0, at, 0));
-            calls.refused(format!("{name}(0, 0, {at})"), "head", || circuit(&model, 0, 0, at));
+    for model in &[transformer(), of_paper()] {
+        calls.right(format!("all of {:?}", model.config().d_inner), || {
+            let finite = |map: Result<Tensor>, side: i64| {
+                let map = map?;
+                Ok::<_, Error>(map.size().ends_with(&[side]) && values(&map)?.iter().all(|x| x.is_finite()))
+            };
+            let mut all = finite(Ok(gather_w_o(model)), model.config().d_module() as i64)?;
+            for (layer, module, head) in (0..8).map(|k| (k / 4, k / 2 % 2, k % 2)) {
+                all &= finite(attention_map(model, layer, module), 5)?
+                    && values(&exact_attention_map(model, layer, module, head)?)?
+                        .iter()
+                        .all(|x| (0.0..=1.0).contains(x))
+                    && finite(full_qk_circuit(model, module, head), 5)?
+                    && finite(full_ov_circuit(model, module, head), 5)?;
+                for circuit in [qk_circuit(model, layer, module, head)?, ov_circuit(model, layer, module, head)?] {
+                    all &= circuit.size() == [4, 4] && finite(Ok(circuit), 4)?;
+                }
+            }
+            Ok(all)
+        });
+        for at in HUGE.into_iter().chain([2]) {
+            calls.refused(format!("attention_map({at}, 0)"), "layer", || attention_map(model, at, 0));
+            calls.refused(format!("attention_map(0, {at})"), "module", || attention_map(model, 0, at));
+            calls.refused(format!("exact_attention_map({at}, 0, 0)"), "layer", || exact_attention_map(model, at, 0, 0));
+            calls
+                .refused(format!("exact_attention_map(0, {at}, 0)"), "module", || exact_attention_map(model, 0, at, 0));
+            calls.refused(format!("exact_attention_map(0, 0, {at})"), "head", || exact_attention_map(model, 0, 0, at));
+            for (name, circuit) in [
+                ("qk_circuit", qk_circuit as fn(&Transformer, usize, usize, usize) -> Result<Tensor>),
+                ("ov_circuit", ov_circuit),
+            ] {
+                calls.refused(format!("{name}({at}, 0, 0)"), "layer", || circuit(model, at, 0, 0));
+                calls.refused(format!("{name}(0, {at}, 0)"), "module", || circuit(model, 0, at, 0));
+                calls.refused(format!("{name}(0, 0, {at})"), "head", || circuit(model, 0, 0, at));
+            }
+            for (name, circuit) in [
+                ("full_qk_circuit", full_qk_circuit as fn(&Transformer, usize, usize) -> Result<Tensor>),
+                ("full_ov_circuit", full_ov_circuit),
+            ] {
+                calls.refused(format!("{name}({at}, 0)"), "module", || circuit(model, at, 0));
+                calls.refused(format!("{name}(0, {at})"), "head", || circuit(model, 0, at));
+            }
         }
-        for (name, circuit) in [
-            ("full_qk_circuit", full_qk_circuit as fn(&Transformer, usize, usize) -> Result<Tensor>),
-            ("full_ov_circuit", full_ov_circuit),
-        ] {
-            calls.refused(format!("{name}({at}, 0)"), "module", || circuit(&model, at, 0));
-            calls.refused(format!("{name}(0, {at})"), "head", || circuit(&model, 0, at));
+        for size in [1e20f32, 1e38] {
+            let mut large = model.clone();
+            let len = large.params().to_flat().len();
+            large.params_mut().set_flat(&vec![size; len]).unwrap();
+            let finite = |map: Result<Tensor>| Ok(values(&map?)?.iter().all(|x| x.is_finite()));
+            calls
+                .either(format!("attention_map, weights of {size:e}"), "model", || finite(attention_map(&large, 0, 0)));
+            calls.either(format!("exact_attention_map, weights of {size:e}"), "model", || {
+                finite(exact_attention_map(&large, 1, 0, 0))
+            });
+            calls.either(format!("qk_circuit, weights of {size:e}"), "model", || finite(qk_circuit(&large, 0, 0, 0)));
+            calls.either(format!("full_ov_circuit, weights of {size:e}"), "model", || {
+                finite(full_ov_circuit(&large, 0, 0))
+            });
         }
     }
     let one = law(1, 1);
@@ -272,19 +308,6 @@ fn circuits(calls: &mut Calls) {
     calls.right("one token in one dimension", || {
         Ok(gather_w_o(&short).size() == [1, 1] && values(&full_qk_circuit(&short, 0, 0)?)? == [0.0])
     });
-    for size in [1e20f32, 1e38] {
-        let mut large = transformer();
-        let len = large.params().to_flat().len();
-        large.params_mut().set_flat(&vec![size; len]).unwrap();
-        let finite = |map: Result<Tensor>| Ok(values(&map?)?.iter().all(|x| x.is_finite()));
-        calls.either(format!("attention_map, weights of {size:e}"), "model", || finite(attention_map(&large, 0, 0)));
-        calls.either(format!("exact_attention_map, weights of {size:e}"), "model", || {
-            finite(exact_attention_map(&large, 1, 0, 0))
-        });
-        calls.either(format!("qk_circuit, weights of {size:e}"), "model", || finite(qk_circuit(&large, 0, 0, 0)));
-        calls
-            .either(format!("full_ov_circuit, weights of {size:e}"), "model", || finite(full_ov_circuit(&large, 0, 0)));
-    }
     let wide = TransformerConfig { d_model: 1, n_vocab: 1 << 16, ..Default::default() };
     calls.refused("maps of more pairs than memory holds", "model|n_vocab", || {
         let pi = Law::new(1 << 16, vec![vec![1.0 / 65536.0; 1 << 16]])?;
@@ -293,33 +316,36 @@ fn circuits(calls: &mut Calls) {
 }
 
 fn attribution(calls: &mut Calls) {
-    let model = transformer();
-    for (name, examples) in tensors() {
-        calls.either(format!("examples: {name}"), "tokens|seq_target", || {
-            let tracked = back_track(&model, &examples, 1)?;
-            let list = values(&examples)?;
-            Ok(tracked.examples().size() == examples.size() && list.iter().all(|t| (0.0..5.0).contains(t)))
+    for model in &[transformer(), of_paper()] {
+        for (name, examples) in tensors() {
+            calls.either(format!("examples: {name}"), "tokens|seq_target", || {
+                let tracked = back_track(model, &examples, 1)?;
+                let list = values(&examples)?;
+                Ok(tracked.examples().size() == examples.size() && list.iter().all(|t| (0.0..5.0).contains(t)))
+            });
+        }
+        let examples = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 0]).view([2, 3]);
+        for target in HUGE.into_iter().chain([0, 3]) {
+            calls.refused(format!("seq_target {target}"), "seq_target", || {
+                back_track(model, &examples, target).map(drop)
+            });
+        }
+        let tracked = back_track(model, &examples, 2).unwrap();
+        for at in HUGE.into_iter().chain([2]) {
+            calls.refused(format!("margins({at}, 0)"), "layer", || tracked.margins(at, 0, Method::Solo));
+            calls.refused(format!("margins(0, {at})"), "module", || tracked.margins(0, at, Method::Group));
+            calls.refused(format!("contributions({at}, 0)"), "example", || tracked.contributions(at, 0));
+            calls.refused(format!("contributions(0, {at})"), "layer", || tracked.contributions(0, at));
+            calls.refused(format!("correct_token({at})"), "example", || tracked.correct_token(at));
+        }
+        calls.right("what it has", || {
+            let layers = (tracked.modules().len(), tracked.res().len(), tracked.res_after_attn().len());
+            Ok(layers == (2, 2, 2)
+                && tracked.seq_target() == 2
+                && tracked.correct_token(0)? == 2
+                && tracked.correct_token(1)? == 0)
         });
     }
-    let examples = Tensor::from_slice(&[0i64, 1, 2, 3, 4, 0]).view([2, 3]);
-    for target in HUGE.into_iter().chain([0, 3]) {
-        calls.refused(format!("seq_target {target}"), "seq_target", || back_track(&model, &examples, target).map(drop));
-    }
-    let tracked = back_track(&model, &examples, 2).unwrap();
-    for at in HUGE.into_iter().chain([2]) {
-        calls.refused(format!("margins({at}, 0)"), "layer", || tracked.margins(at, 0, Method::Solo));
-        calls.refused(format!("margins(0, {at})"), "module", || tracked.margins(0, at, Method::Group));
-        calls.refused(format!("contributions({at}, 0)"), "example", || tracked.contributions(at, 0));
-        calls.refused(format!("contributions(0, {at})"), "layer", || tracked.contributions(0, at));
-        calls.refused(format!("correct_token({at})"), "example", || tracked.correct_token(at));
-    }
-    calls.right("what it has", || {
-        let layers = (tracked.modules().len(), tracked.res().len(), tracked.res_after_attn().len());
-        Ok(layers == (2, 2, 2)
-            && tracked.seq_target() == 2
-            && tracked.correct_token(0)? == 2
-            && tracked.correct_token(1)? == 0)
-    });
     let one = law(1, 2);
     let config = TransformerConfig { d_model: 1, n_vocab: 1, context_window: 2, ..Default::default() };
     let small = Transformer::new(&config, &one, &mut TorchRng::new(1)).unwrap();
@@ -330,41 +356,44 @@ fn attribution(calls: &mut Calls) {
 }
 
 fn basis(calls: &mut Calls) {
-    let model = transformer();
-    for (name, examples) in tensors() {
-        calls.either(format!("examples: {name}"), "tokens", || {
-            let seen = new_computation_basis(&model, &examples)?;
-            let list = values(&examples)?;
-            Ok(seen.get("res_0")?.size().last() == Some(&5) && list.iter().all(|t| (0.0..5.0).contains(t)))
+    for model in &[transformer(), of_paper()] {
+        for (name, examples) in tensors() {
+            calls.either(format!("examples: {name}"), "tokens", || {
+                let seen = new_computation_basis(model, &examples)?;
+                let list = values(&examples)?;
+                Ok(seen.get("res_0")?.size().last() == Some(&5) && list.iter().all(|t| (0.0..5.0).contains(t)))
+            });
+        }
+        let tokens = Tensor::from_slice(&[0i64, 1, 2]).view([1, 3]);
+        let with = |w_u: &Tensor| {
+            let mut model = model.clone();
+            model.params_mut().set("unemb.weight", w_u)?;
+            new_computation_basis(&model, &tokens)
+        };
+        let column = Tensor::from_slice(&[0.1f32, 0.2, 0.7, -0.3, 1.1]).view([5, 1]);
+        calls.refused("dependent columns", "model", || {
+            with(&Tensor::cat(&[&column, &(&column * 3), &(&column * 7), &(&column * 0.1)], 1)).map(drop)
         });
+        calls.refused("a column of zeros", "model", || {
+            with(&Tensor::cat(&[&column, &column.zeros_like(), &column.square(), &column.sin()], 1)).map(drop)
+        });
+        for factor in [1e-20, 1e20] {
+            calls.either(format!("an unembedding times {factor}"), "model", || {
+                let seen = with(&(model.w_u() * factor))?;
+                let back =
+                    seen.get("res_0")?.to_kind(Kind::Double).matmul(&(model.w_u().to_kind(Kind::Double) * factor));
+                Ok(near(&values(&back)?, &values(&model.forward_with_activations(&tokens)?.res_0)?))
+            });
+        }
+        let seen = new_computation_basis(model, &tokens).unwrap();
+        for name in texts().into_iter().chain(["logits".to_owned()]) {
+            let what: String = name.chars().take(20).collect();
+            calls.refused(format!("get({what:?})"), "name", || seen.get(&name));
+        }
     }
     let tokens = Tensor::from_slice(&[0i64, 1, 2]).view([1, 3]);
-    let with = |w_u: &Tensor| {
-        let mut model = transformer();
-        model.params_mut().set("unemb.weight", w_u)?;
-        new_computation_basis(&model, &tokens)
-    };
-    let column = Tensor::from_slice(&[0.1f32, 0.2, 0.7, -0.3, 1.1]).view([5, 1]);
-    calls.refused("dependent columns", "model", || {
-        with(&Tensor::cat(&[&column, &(&column * 3), &(&column * 7), &(&column * 0.1)], 1)).map(drop)
-    });
-    calls.refused("a column of zeros", "model", || {
-        with(&Tensor::cat(&[&column, &column.zeros_like(), &column.square(), &column.sin()], 1)).map(drop)
-    });
-    for factor in [1e-20, 1e20] {
-        calls.either(format!("an unembedding times {factor}"), "model", || {
-            let seen = with(&(model.w_u() * factor))?;
-            let back = seen.get("res_0")?.to_kind(Kind::Double).matmul(&(model.w_u().to_kind(Kind::Double) * factor));
-            Ok(near(&values(&back)?, &values(&model.forward_with_activations(&tokens)?.res_0)?))
-        });
-    }
     let wide = TransformerConfig { d_model: 6, n_vocab: 5, ..Default::default() };
     calls.refused("more dimensions than tokens", "model", || {
         new_computation_basis(&Transformer::new(&wide, &law(5, 3), &mut TorchRng::new(1))?, &tokens).map(drop)
     });
-    let seen = new_computation_basis(&model, &tokens).unwrap();
-    for name in texts().into_iter().chain(["logits".to_owned()]) {
-        let what: String = name.chars().take(20).collect();
-        calls.refused(format!("get({what:?})"), "name", || seen.get(&name));
-    }
 }

@@ -4,15 +4,15 @@ use ntgram_core::models::{LowRankConfig, MAX_VALUES, ModelConfig, ParamSpec, n_v
 use ntgram_core::prelude::*;
 
 use super::calls::Calls;
-use super::inputs::{HUGE, law, low_rank, tensors, texts, transformer, unwritable};
+use super::inputs::{HUGE, law, low_rank, of_paper, tensors, texts, transformer, unwritable};
 
 crate::groups! {
-    "TransformerConfig::check, TransformerConfig::has_mlp, TransformerConfig::parameters, TransformerConfig::weights, TransformerWeights::map" => transformer_sizes,
+    "TransformerConfig::check, TransformerConfig::has_mlp, TransformerConfig::parameters, TransformerConfig::weights, TransformerConfig::of_paper, TransformerConfig::d_module, TransformerConfig::compresses, TransformerWeights::map" => transformer_sizes,
     "LowRankConfig::check, LowRankConfig::n_contexts, LowRankConfig::parameters, LowRankConfig::weights, LowRankWeights::map" => low_rank_sizes,
     "ModelConfig::check, ModelConfig::check_sizes, ModelConfig::context_window, ModelConfig::initial_values, ModelConfig::n_vocab, ModelConfig::parameters" => sizes_of_either,
     "ParamSpec::len, ParamSpec::is_empty, ParamSpec::init_bound, ParamSpec::is_frozen, n_values, Skips::all_meaningful" => specs,
-    "Transformer::new, Transformer::config, Transformer::weights, Transformer::w_e, Transformer::w_pos, Transformer::w_u, Transformer::w_qkv, Transformer::w_o" => transformers,
-    "LowRank::new, LowRank::config, LowRank::weights, LowRank::w_e, LowRank::w_u, LowRank::contexts_in_law_order, LowRank::divergence" => low_ranks,
+    "Transformer::new, Transformer::config, Transformer::weights, Transformer::w_e, Transformer::w_pos, Transformer::w_u, Transformer::w_qkv, Transformer::w_o, Transformer::w_c, Transformer::w_d" => transformers,
+    "LowRank::new, LowRank::from_config, LowRank::config, LowRank::weights, LowRank::w_e, LowRank::w_u, LowRank::contexts_in_law_order, LowRank::divergence" => low_ranks,
     "Transformer::forward, Transformer::forward_with_activations, LowRank::forward, LowRank::context_rows" => forward,
     "Activations::layer, Activations as NamedTensors, LayerActivations::module_out" => activations,
     "Parameters::set, Parameters::set_flat" => setting,
@@ -28,6 +28,12 @@ fn bad_transformers() -> Vec<(TransformerConfig, &'static str)> {
     let mut bad = vec![
         (TransformerConfig { n_heads: 3, ..usual.clone() }, "n_heads"),
         (TransformerConfig { d_model: 1_000_000, ..usual.clone() }, "config"),
+        (TransformerConfig { d_inner: Some(4), n_heads: 5, ..usual.clone() }, "n_heads"),
+        (TransformerConfig { d_inner: Some(1_000_000), ..usual.clone() }, "config"),
+        // few values each, but more of them than a list can name
+        (TransformerConfig { d_model: 1, n_layers: 1 << 27, ..usual.clone() }, "config"),
+        (TransformerConfig { d_model: 1, n_modules: 1 << 27, ..usual.clone() }, "config"),
+        (TransformerConfig { d_model: 1, width: 1, depth: 1 << 28, ..usual.clone() }, "config"),
         (
             TransformerConfig { skips: Skips { pos_qk: true, emb_qk: true, ..Default::default() }, ..usual.clone() },
             "skips",
@@ -44,6 +50,10 @@ fn bad_transformers() -> Vec<(TransformerConfig, &'static str)> {
         bad.push((TransformerConfig { n_layers: size, ..usual.clone() }, blamed("n_layers")));
         bad.push((TransformerConfig { n_modules: size, ..usual.clone() }, blamed("n_modules")));
         bad.push((TransformerConfig { n_heads: size, ..usual.clone() }, "n_heads"));
+        bad.push((TransformerConfig { d_inner: Some(size), ..usual.clone() }, blamed("d_inner")));
+        bad.push((TransformerConfig::of_paper(5, 5, size), blamed("d_inner")));
+        bad.push((TransformerConfig::of_paper(5, size, 5), blamed("d_model")));
+        bad.push((TransformerConfig::of_paper(size, 5, 5), blamed("n_vocab")));
         bad.push((TransformerConfig { context_window: size, ..usual.clone() }, blamed("context_window")));
         if size > 0 {
             bad.push((TransformerConfig { width: size, depth: size, ..usual.clone() }, "config"));
@@ -56,7 +66,7 @@ fn bad_transformers() -> Vec<(TransformerConfig, &'static str)> {
 
 /// Sizes that no low-rank model has.
 fn bad_low_ranks() -> Vec<(LowRankConfig, &'static str)> {
-    let usual = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3 };
+    let usual = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 3, ..Default::default() };
     let mut bad = vec![(LowRankConfig { context_window: 2, ..usual.clone() }, "context_window")];
     for size in HUGE.into_iter().chain([0]) {
         let blamed = |name| if size == 0 { name } else { "config" };
@@ -72,10 +82,16 @@ fn transformer_sizes(calls: &mut Calls) {
         calls.refused(format!("check of {config:?}"), blamed, || config.check());
         calls.right(format!("{config:?}"), || {
             config.has_mlp();
+            let d_h = config.d_inner.unwrap_or(config.d_model);
+            assert!(config.d_module() == d_h && config.compresses() == (d_h != config.d_model));
             Ok(config.parameters().is_empty()) // as it says of sizes that `check` refuses
         });
         calls.panics(format!("weights of {config:?}"), "sizes", || config.weights());
     }
+    calls.right("the paper's", || {
+        let config = TransformerConfig::of_paper(5, 4, 6);
+        Ok(config.compresses() && config.d_module() == 6 && !TransformerConfig::of_paper(5, 4, 4).compresses())
+    });
     let width_alone = TransformerConfig { width: usize::MAX, depth: 0, ..Default::default() };
     calls.right("no MLP", || {
         Ok(!width_alone.has_mlp() && width_alone.check().is_ok() && width_alone.parameters().len() == 5)
@@ -102,7 +118,13 @@ fn low_rank_sizes(calls: &mut Calls) {
         calls.panics(format!("weights of {config:?}"), "sizes", || config.weights());
     }
     calls.right("one token, any order", || {
-        let config = LowRankConfig { d_model: 1, n_vocab: 1, context_window: usize::MAX, order: usize::MAX };
+        let config = LowRankConfig {
+            d_model: 1,
+            n_vocab: 1,
+            context_window: usize::MAX,
+            order: usize::MAX,
+            ..Default::default()
+        };
         config.check()?;
         let mut places = 0;
         config.weights().map(|_| places += 1);
@@ -132,7 +154,7 @@ fn sizes_of_either(calls: &mut Calls) {
     calls.refused("another vocabulary", "n_vocab", || ModelConfig::Transformer(&small).check(&pi));
     let short = TransformerConfig { n_vocab: 5, context_window: 2, ..Default::default() };
     calls.refused("a short window", "context_window", || ModelConfig::Transformer(&short).check(&pi));
-    let other = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 2 };
+    let other = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 3, order: 2, ..Default::default() };
     calls.refused("another order", "order", || ModelConfig::LowRank(&other).check(&pi));
 }
 
@@ -180,6 +202,26 @@ fn transformers(calls: &mut Calls) {
         calls.refused(format!("w_o({at}, 0)"), "layer", || model.w_o(at, 0));
         calls.refused(format!("w_o(0, {at})"), "module", || model.w_o(0, at));
     }
+    for config in [TransformerConfig::of_paper(5, 1, 1), TransformerConfig::of_paper(5, 1, 1 << 11)] {
+        calls.right(format!("{config:?}"), || {
+            let model = Transformer::new(&config, &pi, &mut TorchRng::new(1))?;
+            let d_h = config.d_module() as i64;
+            let logits = model.forward(&Tensor::from_slice(&[4i64, 0, 4]).view([1, 3]))?;
+            Ok(model.w_c().map(|w| w.size()) == Some(vec![d_h, 1])
+                && model.w_d().map(|w| w.size()) == Some(vec![1, d_h])
+                && model.w_pos().size() == [3, d_h]
+                && values(&logits)?.iter().all(|x| x.is_finite()))
+        });
+    }
+    calls.right("no compression", || Ok(model.w_c().is_none() && model.w_d().is_none()));
+    calls.right("changed copies change no compression", || {
+        let model = of_paper();
+        let before = model.params().to_flat();
+        for mut copy in [model.w_c(), model.w_d()].into_iter().flatten() {
+            copy *= f64::NAN;
+        }
+        Ok(model.params().to_flat() == before)
+    });
     calls.right("changed copies change no model", || {
         let before = model.params().to_flat();
         let weights = model.weights();
@@ -205,6 +247,13 @@ fn low_ranks(calls: &mut Calls) {
         calls.refused(format!("N = {size}"), "n_vocab|config", || new(2, size, 3, &pi));
     }
     calls.refused("a short window", "context_window", || new(2, 5, 2, &pi));
+    for (config, blamed) in bad_low_ranks() {
+        calls.refused(format!("{config:?}"), blamed, || LowRank::from_config(&config, &pi, &mut TorchRng::new(1)));
+    }
+    for order in [1, 2, 4] {
+        let config = LowRankConfig { d_model: 2, n_vocab: 5, context_window: 9, order, center_logits: false };
+        calls.refused(format!("order {order}"), "order", || LowRank::from_config(&config, &pi, &mut TorchRng::new(1)));
+    }
     calls.right("any long window", || Ok(new(2, 5, usize::MAX, &pi)?.config().context_window == usize::MAX));
     for order in [1, 2, 100] {
         let one = Law::new(1, vec![vec![1.0]; order]).unwrap();
@@ -227,6 +276,29 @@ fn low_ranks(calls: &mut Calls) {
 
 fn forward(calls: &mut Calls) {
     let (model, low) = (transformer(), low_rank());
+    let long = Law::new(2, vec![vec![0.5; 2]]).unwrap();
+    for (window, n_modules, n_heads) in
+        [(100_000, 1, 1), (10_000_000, 1, 1), (40_000, 4, 1), (10_000, 1, 64), (3, 1, 64)]
+    {
+        calls.either(format!("a window of {window}, {n_modules} modules, {n_heads} heads"), "tokens", || {
+            let config = TransformerConfig {
+                d_model: n_heads,
+                n_vocab: 2,
+                context_window: window,
+                n_modules,
+                n_heads,
+                ..Default::default()
+            };
+            let model = Transformer::new(&config, &long, &mut TorchRng::new(1))?;
+            let tokens = Tensor::zeros([1, window as i64], (Kind::Int64, Device::Cpu));
+            Ok(values(&model.forward(&tokens)?)?.iter().all(|x| x.is_finite()))
+        });
+    }
+    calls.either("LowRank: more logits than memory holds", "tokens", || {
+        let wide = Law::new(1 << 16, vec![vec![1.0 / 65536.0; 1 << 16]])?;
+        let model = LowRank::new(1, 1 << 16, 1 << 20, &wide, &mut TorchRng::new(1))?;
+        Ok(model.forward(&Tensor::zeros([1, 1 << 20], (Kind::Int64, Device::Cpu)))?.numel() == 1 << 36)
+    });
     let good = |tokens: &Tensor| {
         let list = values(tokens).unwrap();
         tokens.size().len() == 2

@@ -7,16 +7,18 @@ use ntgram_core::ntgram_engine::train::{Adam, Run, StepOutcome, Task, Watch, dri
 use ntgram_core::prelude::*;
 
 use super::calls::Calls;
-use super::inputs::{HUGE, ODD, law, low_rank, texts, transformer};
+use super::inputs::{HUGE, ODD, law, low_rank, of_paper, texts, transformer};
 
 crate::groups! {
-    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, Snapshots::every, Snapshots::of" => options,
+    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, TrainOptions::epochs, TrainOptions::schedule, TrainOptions::rng, TrainOptions::rate, TrainOptions::steps_on, TrainOptions::first_rng, stream_words, Snapshots::every, Snapshots::of" => options,
     "train, Training::new" => trainings,
+    "" => windows_and_orders,
+    "" => epochs,
     "train_all, train_each, train_lot" => lots,
-    "Task::new, Task::model, Task::freeze, Task::law, Task::data, Task::options, Task::steps, Task::engine, Task::refused_by_circuit_engine" => tasks,
+    "Task::new, Task::model, Task::freeze, Task::law, Task::data, Task::options, Task::steps, Task::epochs, Task::engine, Task::refused_by_circuit_engine" => tasks,
     "Task::circuit_trainer, Trainer::step, Trainer::params, Trainer::finish, Trainer::loss_and_gradients, Trainer as Run, train_values" => the_circuit_engine,
     "drive, side_by_side, Run::engine, Run::step, Run::values, Run::finish" => runs,
-    "History::tail_loss, History::tail_accuracy, History::mean_loss_of_last, History::original_tail, History::rng, History::steps_per_second" => histories,
+    "History::tail_loss, History::tail_accuracy, History::mean_loss_of_last, History::original_tail, History::original_accuracy, History::loss_by_epoch, History::accuracy_by_epoch, History::rng, History::steps_per_second" => histories,
     "Snapshot::names, Snapshot::values, Snapshot as NamedTensors" => kept,
 }
 
@@ -51,6 +53,19 @@ fn bad_options() -> Vec<(TrainOptions, &'static str)> {
     for lr in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, -1.0] {
         bad.push((TrainOptions::lr(lr).quiet(), "lr"));
     }
+    for epochs in HUGE.into_iter().chain([0, (1 << 24) + 1]) {
+        bad.push((quiet().epochs(epochs), "epochs"));
+    }
+    for to in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -5e-324] {
+        bad.push((quiet().schedule(Schedule::Linear { to }), "schedule"));
+    }
+    for lr in [f64::NAN, f64::INFINITY, 0.0, -1.0] {
+        bad.push((TrainOptions::lr(lr).quiet().epochs(2).schedule(Schedule::Linear { to: 1e-3 }), "lr"));
+        bad.push((quiet().epochs(2).schedule(Schedule::Rates(vec![1e-3, lr])), "schedule"));
+    }
+    for count in [0, 1, 3, 1_000_000] {
+        bad.push((quiet().epochs(2).schedule(Schedule::Rates(vec![1e-3; count])), "schedule"));
+    }
     for name in texts() {
         bad.push((quiet().snapshots(Snapshots::every(1).of(&name)), "parameters"));
     }
@@ -67,6 +82,33 @@ fn options(calls: &mut Calls) {
                 && !options.progress)
         });
     }
+    for count in HUGE.into_iter().chain([0]) {
+        calls.right(format!("epochs({count})"), || {
+            let options = quiet().epochs(count).schedule(Schedule::Linear { to: 0.0 });
+            let rates = HUGE.map(|epoch| options.rate(epoch)).iter().all(|rate| *rate <= 1e-3 || rate.is_nan());
+            let model = low_rank();
+            let words = model.params().to_flat().len() as u128 + 4 * count as u128;
+            Ok(rates
+                && options.steps_on(&data(2, 3)) == count.saturating_mul(3)
+                && TrainOptions { max_batches: Some(2), ..options }.steps_on(&data(2, 3))
+                    == if count == 0 { 0 } else { 2 }
+                && u128::from(stream_words(model.sizes(), count)) == words.min(u64::MAX.into()))
+        });
+        calls.right(format!("rate({count})"), || {
+            let rates = [vec![], vec![2.0]].map(|rates| quiet().schedule(Schedule::Rates(rates)).rate(count));
+            Ok(rates == [1e-3, if count == 0 { 2.0 } else { 1e-3 }] && quiet().rate(count) == 1e-3)
+        });
+    }
+    calls.right("words of sizes that no model has", || {
+        let config = TransformerConfig::of_paper(usize::MAX, usize::MAX, usize::MAX);
+        Ok(stream_words(ModelConfig::Transformer(&config), 1) == 4)
+    });
+    calls.right("a stream from anywhere", || {
+        let mut rng = TorchRng::new(u64::MAX);
+        rng.skip(u64::MAX);
+        let options = quiet().seed(5).rng(rng.clone());
+        Ok(options.first_rng() == rng && quiet().seed(5).first_rng() == TorchRng::new(5))
+    });
     for every in HUGE.into_iter().chain([0]) {
         calls.right(format!("every({every})"), || {
             let snapshots = texts().iter().fold(Snapshots::every(every), |snapshots, name| snapshots.of(name));
@@ -164,6 +206,142 @@ fn trainings(calls: &mut Calls) {
     }
 }
 
+/// Both engines' losses of a training: finite, and the same.
+fn both(model: &dyn Fn() -> Result<Box<dyn Model>>, data: &Data, options: &TrainOptions) -> Result<bool> {
+    let [circuit, autograd] = [Engine::Circuit, Engine::Autograd].map(|engine| {
+        Ok::<_, Error>(train(&mut *model()?, data, &TrainOptions { engine: Some(engine), ..options.clone() })?.loss)
+    });
+    let (circuit, autograd) = (circuit?, autograd?);
+    let near = circuit.iter().zip(&autograd).all(|(a, b)| (a - b).abs() < 1e-4 * b.abs().max(1.0));
+    Ok(near && circuit.len() == options.steps_on(data) && autograd.len() == circuit.len())
+}
+
+fn windows_and_orders(calls: &mut Calls) {
+    let uniform = |n: usize| Law::new(n, vec![vec![1.0 / n as f32; n]]);
+    for order in [1, 2, 4, 6] {
+        for window in [order.max(2), 7, 33] {
+            for loss in [Loss::NextToken, Loss::FullDivergence] {
+                let (pi, options) = (law(3, order), TrainOptions { loss, ..quiet() });
+                let draw = || generate_data(4, 3, &pi, window, &mut TorchRng::new(1));
+                calls.right(format!("low rank, order {order}, window {window}, {loss:?}"), || {
+                    let model =
+                        || Ok(Box::new(LowRank::new(2, 3, window, &pi, &mut TorchRng::new(1))?) as Box<dyn Model>);
+                    both(&model, &draw()?, &options)
+                });
+                for paper in [false, true] {
+                    let sizes = if paper { of_paper() } else { transformer() }.config().clone();
+                    let config = TransformerConfig { n_vocab: 3, context_window: window, ..sizes };
+                    calls.right(format!("paper: {paper}, order {order}, window {window}, {loss:?}"), || {
+                        let model =
+                            || Ok(Box::new(Transformer::new(&config, &pi, &mut TorchRng::new(1))?) as Box<dyn Model>);
+                        both(&model, &draw()?, &options)
+                    });
+                }
+            }
+        }
+    }
+    for (n, window) in [(1, 2), (1, 40), (1, 3), (2, 33), (1 << 16, 2), (1 << 16, 3), (1 << 16, 5), ((1 << 15) + 1, 4)]
+    {
+        let config =
+            TransformerConfig { d_model: 2, n_vocab: n, n_layers: 2, context_window: window, ..Default::default() };
+        for paper in [false, true] {
+            let d_inner = paper.then_some(3);
+            let norm = if paper { Norm::None } else { Norm::Layer };
+            let config = TransformerConfig { d_inner, norm, ..config.clone() };
+            calls.right(format!("N = {n}, window {window}, paper: {paper}"), || {
+                let pi = uniform(n)?;
+                // both ends of the vocabulary, in every place
+                let tokens = (0..6 * window).map(|k| if k * k % 7 < 3 { n - 1 } else { k % 2 % n } as u16).collect();
+                let data = Data::from_sequences(Sequences::new(tokens, window)?, 2, &pi)?;
+                let model = || Ok(Box::new(Transformer::new(&config, &pi, &mut TorchRng::new(1))?) as Box<dyn Model>);
+                let low = || Ok(Box::new(LowRank::new(2, n, window, &pi, &mut TorchRng::new(1))?) as Box<dyn Model>);
+                Ok(both(&model, &data, &quiet())? && both(&low, &data, &quiet().full_divergence())?)
+            });
+        }
+    }
+    // more memory than there is: refused, or trained
+    let huge = |window, n_modules, n_heads, d_inner| TransformerConfig {
+        d_model: 2,
+        n_vocab: 2,
+        context_window: window,
+        n_modules,
+        n_heads,
+        d_inner: Some(d_inner),
+        ..Default::default()
+    };
+    for engine in [None, Some(Engine::Circuit), Some(Engine::Autograd)] {
+        for config in [
+            huge(100_000, 1, 1, 1),
+            huge(5_000_000, 1, 1, 1),
+            huge(20_000, 8, 1, 1),
+            huge(4_000, 1, 256, 256),
+            huge(3, 1, 2048, 2048),
+            huge(3, 1, 1, 512),
+            huge(3, 20_000, 1, 1),
+            huge(64, 1_000, 8, 8),
+        ] {
+            calls.either(format!("{engine:?}, {config:?}"), "engine|data", || {
+                let pi = uniform(2)?;
+                let data = sample_data(2, 1, &pi, config.context_window, &mut TorchRng::new(1))?;
+                let mut model = Transformer::new(&config, &pi, &mut TorchRng::new(1))?;
+                let history = train(&mut model, &data, &TrainOptions { engine, ..quiet() })?;
+                Ok(history.loss.len() == 1 && history.loss[0].is_finite())
+            });
+        }
+    }
+}
+
+fn epochs(calls: &mut Calls) {
+    let data = data(4, 2);
+    let model = || Ok(Box::new(low_rank()) as Box<dyn Model>);
+    let most = 1 << 24;
+    let few = |options: TrainOptions| TrainOptions { max_batches: Some(5), ..options };
+    for schedule in [
+        Schedule::Constant,
+        Schedule::Linear { to: 0.0 },
+        Schedule::Linear { to: 1e-3 },
+        Schedule::Linear { to: 5e-324 },
+        Schedule::Rates(vec![1e-4; most]),
+    ] {
+        let what = format!("{schedule:?}").chars().take(40).collect::<String>();
+        calls.right(format!("the most epochs, few batches, {what}"), || {
+            both(&model, &data, &few(quiet().epochs(most).schedule(schedule)))
+        });
+    }
+    calls.right("many epochs of one batch", || {
+        let options = quiet().epochs(3000).schedule(Schedule::Linear { to: 0.0 });
+        let one = generate_data(4, 1, &law(5, 3), 3, &mut TorchRng::new(4))?;
+        let history = train(&mut low_rank(), &one, &options)?;
+        Ok(history.loss_by_epoch() == history.loss && history.lr_by_epoch.len() == 3000)
+    });
+    for engine in [Engine::Circuit, Engine::Autograd] {
+        for rates in [vec![f64::MAX; 2], vec![1e-300, f64::MAX], vec![f64::MIN_POSITIVE, 5e-324], vec![1e38, 1e-38]] {
+            calls.either(format!("{engine:?}, {rates:?}"), "diverged|schedule|lr", || {
+                let options =
+                    TrainOptions { engine: Some(engine), ..quiet().epochs(2).schedule(Schedule::Rates(rates)) };
+                let mut model = low_rank();
+                let history = train(&mut model, &data, &options)?;
+                let finite = model.params().to_flat().iter().all(|x| x.is_finite());
+                Ok(finite && history.loss.len() == 4 && history.loss.iter().all(|x| x.is_finite()))
+            });
+        }
+    }
+    let len = low_rank().params().to_flat().len();
+    for steps in [0, (1 << 31) - 2, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 40] {
+        calls.right(format!("going on after {steps} steps"), || {
+            let adam = Some(Adam { m: vec![1e-3; len], v: vec![1e-4; len], steps });
+            both(&model, &data, &TrainOptions { adam, ..TrainOptions::lr(0.1).quiet().epochs(3) })
+        });
+    }
+    calls.right("a stream that runs on", || {
+        let mut rng = TorchRng::new(u64::MAX);
+        rng.skip(u64::MAX);
+        let history = train(&mut low_rank(), &data, &few(quiet().epochs(most).rng(rng.clone())))?;
+        rng.skip(4 * 3);
+        Ok(history.rng() == rng && history.lr_by_epoch.len() == 3)
+    });
+}
+
 fn lots(calls: &mut Calls) {
     calls.right("no trainings", || {
         Ok(train_lot(vec![])?.is_empty() && train_all::<LowRank>(&mut [], &data(1, 1), &quiet())?.is_empty())
@@ -208,7 +386,7 @@ fn tasks(calls: &mut Calls) {
         calls.refused(what, blamed, || Task::new(low.sizes(), Freeze::default(), &pi, &data, &options).map(drop));
     }
     for size in HUGE {
-        let config = LowRankConfig { d_model: size, n_vocab: 5, context_window: 3, order: 3 };
+        let config = LowRankConfig { d_model: size, n_vocab: 5, context_window: 3, order: 3, ..Default::default() };
         calls.refused(format!("d = {size}"), "config", || {
             Task::new(ModelConfig::LowRank(&config), Freeze::default(), &pi, &data, &quiet()).map(drop)
         });
@@ -217,6 +395,7 @@ fn tasks(calls: &mut Calls) {
         let options = TrainOptions { max_batches: Some(usize::MAX), ..quiet() };
         let task = Task::new(low.sizes(), Freeze::default(), &pi, &data, &options)?;
         let reads = task.steps() == 2
+            && task.epochs() == 1
             && task.law() == &pi
             && task.data() == &data
             && task.freeze() == Freeze::default()
@@ -224,6 +403,14 @@ fn tasks(calls: &mut Calls) {
         let engine =
             task.engine(None)? == Engine::Circuit && task.engine(Some("x".repeat(100_000)))? == Engine::Autograd;
         Ok(reads && engine && task.refused_by_circuit_engine().is_none() && task.model().n_vocab() == 5)
+    });
+    calls.right("the most epochs", || {
+        let options = quiet().epochs(1 << 24);
+        let some = TrainOptions { max_batches: Some(3), ..options.clone() };
+        let new = |options| Task::new(low.sizes(), Freeze::default(), &pi, &data, options);
+        let counts = [&options, &some].map(|options| new(options).map(|task| (task.steps(), task.epochs())));
+        let [all, some] = counts;
+        Ok((all?, some?) == ((1 << 25, 1 << 24), (3, 2)))
     });
     calls.refused("an engine that cannot", "engine", || {
         let options = TrainOptions { engine: Some(Engine::Circuit), ..quiet() };
@@ -259,8 +446,9 @@ fn the_circuit_engine(calls: &mut Calls) {
         (0..3).map(|k| run.step(k)).last().unwrap()
     });
     calls.panics("a step beyond the last batch", "as many steps as batches", none);
-    let longer = TransformerConfig { n_vocab: 5, context_window: 4, ..Default::default() };
-    calls.refused("a window that it does not train", "engine", || {
+    let longer = TransformerConfig { n_vocab: 5, context_window: 70_000, ..Default::default() };
+    calls.refused("more memory than it takes", "engine", || {
+        let data = sample_data(2, 1, &pi, 70_000, &mut TorchRng::new(1))?;
         Task::new(ModelConfig::Transformer(&longer), Freeze::default(), &pi, &data, &options)?
             .circuit_trainer(vec![])
             .map(drop)
@@ -347,6 +535,18 @@ fn histories(calls: &mut Calls) {
             Ok(history.mean_loss_of_last(count) == 3.0 && history.original_tail(count) >= 0.0)
         });
     }
+    for batches_per_epoch in HUGE.into_iter().chain([0, 1]) {
+        let history = History { batches_per_epoch, ..history.clone() };
+        calls.right(format!("epochs of {batches_per_epoch} batches"), || {
+            let (loss, accuracy) = (history.loss_by_epoch(), history.accuracy_by_epoch());
+            let wanted = if batches_per_epoch > 1 { vec![3.0] } else { vec![1.0, 2.0, 6.0] };
+            Ok(loss == wanted && accuracy == wanted && (history.original_accuracy() - 0.03).abs() < 1e-12)
+        });
+    }
+    calls.right("nothing, by epochs", || {
+        let empty = History { loss: vec![], accuracy: vec![], ..history.clone() };
+        Ok(empty.loss_by_epoch().is_empty() && empty.accuracy_by_epoch().is_empty() && empty.original_accuracy() == 0.0)
+    });
     calls.right("the last none", || Ok(history.mean_loss_of_last(0).is_nan() && history.original_tail(0).is_nan()));
     calls.right("in no time", || {
         Ok(history.steps_per_second() == f64::INFINITY

@@ -50,7 +50,7 @@ impl LowRankConfig {
             }
         }
         let contexts = (self.n_vocab as f64).powf(self.order as f64 - 1.0);
-        check_total(&format!("{self:?}"), (contexts + self.n_vocab as f64) * self.d_model as f64)?;
+        check_total(&format!("{self:?}"), (contexts + self.n_vocab as f64) * self.d_model as f64, 2.0)?;
         if self.context_window < self.order {
             let expected = format!("it must be at least the order of the law, {}", self.order);
             return Err(Error::argument("context_window", self.context_window, expected));

@@ -104,22 +104,24 @@ impl ParamSpec {
 /// Most values that a model may have: 4 GiB of float32, of which training needs some four times as much.
 pub const MAX_VALUES: usize = 1 << 30;
 
+/// Most parameters that a model may have: each has a name, a shape and a tensor of its own.
+const MAX_PARAMETERS: usize = 1 << 20;
+
 /// Number of values of all parameters; `usize::MAX` where there are more.
 pub fn n_values(list: &[ParamSpec]) -> usize {
     list.iter().fold(0, |sum, spec| sum.saturating_add(spec.len()))
 }
 
 /// Refuses sizes that make more than [`MAX_VALUES`] values, before anything is counted out or allocated. `total` adds them up in a type in
-/// which no product of them can overflow.
-pub(super) fn check_total(sizes: &str, total: f64) -> Result<()> {
-    if total <= MAX_VALUES as f64 {
-        return Ok(());
+/// which no product of them can overflow; `parameters` counts what they belong to.
+pub(super) fn check_total(sizes: &str, total: f64, parameters: f64) -> Result<()> {
+    for (count, most, of) in [(total, MAX_VALUES, "values"), (parameters, MAX_PARAMETERS, "parameters")] {
+        if count > most as f64 {
+            let expected = format!("it would have {count:.2e} {of}, and at most {most} are possible");
+            return Err(Error::argument("config", sizes, expected));
+        }
     }
-    Err(Error::argument(
-        "config",
-        sizes,
-        format!("it would have {total:.2e} values, and at most {MAX_VALUES} are possible"),
-    ))
+    Ok(())
 }
 
 /// The values of all parameters of a model's list ([`ModelConfig::initial_values`](super::ModelConfig::initial_values)).

@@ -111,7 +111,7 @@ impl TransformerConfig {
     /// Checks sizes and skips.
     ///
     /// # Errors
-    /// A size of 0 where there must be something, `n_heads` not dividing the module's size, more than [`MAX_VALUES`](super::MAX_VALUES) values, or
+    /// A size of 0 where there must be something, `n_heads` not dividing the module's size, more than [`MAX_VALUES`](super::MAX_VALUES) values, or of a million parameters, or
     /// skips that leave a circuit without input.
     pub fn check(&self) -> Result<()> {
         for (argument, value) in [
@@ -138,7 +138,9 @@ impl TransformerConfig {
         let layer = self.n_modules as f64 * 4.0 * d_module * d_module + mlp;
         let compression = if self.d_inner.is_some() { 2.0 * d * d_module } else { 0.0 };
         let total = 2.0 * n * d + t * d_module + compression + self.n_layers as f64 * layer;
-        check_total(&format!("{self:?}"), total)?;
+        let of_mlp = if self.has_mlp() { 2.0 * self.depth as f64 + 1.0 } else { 0.0 };
+        let parameters = 5.0 + self.n_layers as f64 * (2.0 * self.n_modules as f64 + of_mlp);
+        check_total(&format!("{self:?}"), total, parameters)?;
         self.skips.check()
     }
 
@@ -214,6 +216,11 @@ mod tests {
             let message = refused(config);
             assert!(message.starts_with("`config` is ") && message.contains("at most 1073741824"), "{message}");
         }
+        // 2 for each module, and 5 beside them
+        let of_one_value = |n_modules| TransformerConfig { d_model: 1, n_modules, ..Default::default() };
+        let message = refused(of_one_value((1 << 19) - 2));
+        assert!(message.contains("1.05e6 parameters, and at most 1048576"), "{message}");
+        assert!(of_one_value((1 << 19) - 3).check().is_ok());
         let contexts = super::super::LowRankConfig {
             d_model: 2,
             n_vocab: 1000,

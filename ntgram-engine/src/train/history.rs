@@ -70,7 +70,7 @@ impl History {
     }
 
     fn mean_by_epoch(&self, of_batches: &[f64]) -> Vec<f64> {
-        of_batches.chunks(self.batches_per_epoch).map(|epoch| mean_of_last(epoch, epoch.len())).collect()
+        of_batches.chunks(self.batches_per_epoch.max(1)).map(|epoch| mean_of_last(epoch, epoch.len())).collect()
     }
 
     /// The paper's accuracy of a training, `sum(accuracy[-101:-1])/100`: the mean over the 100 batches before the last. Of a training of 100

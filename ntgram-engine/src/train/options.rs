@@ -198,7 +198,7 @@ impl TrainOptions {
 pub(super) const WORDS_OF_AN_EPOCH: u64 = 4;
 
 /// Words of PyTorch's stream that `model`'s initial values and then a training of `epochs` epochs take: what
-/// [`TorchRng::skip`] passes over to get to the next model of the same stream without training this one.
+/// [`TorchRng::skip`] passes over to get to the next model of the same stream without training this one; `u64::MAX` where they are more.
 ///
 /// ```
 /// use ntgram_engine::prelude::*;
@@ -213,5 +213,5 @@ pub(super) const WORDS_OF_AN_EPOCH: u64 = 4;
 /// # Ok(()) }
 /// ```
 pub fn stream_words(model: ModelConfig, epochs: usize) -> u64 {
-    n_values(&model.parameters()) as u64 + WORDS_OF_AN_EPOCH * epochs as u64
+    (n_values(&model.parameters()) as u64).saturating_add(WORDS_OF_AN_EPOCH.saturating_mul(epochs as u64))
 }
