@@ -1,7 +1,8 @@
 //! Exercises of a lesson: a check that fails until the reader's code is right, and says why, without ending the cell.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::Once;
 
 use crate::error::Result;
 
@@ -16,8 +17,27 @@ pub enum Verdict {
     Wrong(String),
 }
 
-/// Panics of checked code print nothing meanwhile; one check at a time changes that.
-static QUIET: Mutex<()> = Mutex::new(());
+thread_local! {
+    /// Checks that run on this thread, one inside the other: its panics print nothing meanwhile.
+    static RUNNING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs code whose panics print nothing.
+fn quietly<T>(code: impl FnOnce() -> T) -> std::thread::Result<T> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if RUNNING.get() == 0 {
+                usual(panic);
+            }
+        }));
+    });
+    RUNNING.set(RUNNING.get() + 1);
+    let result = catch_unwind(AssertUnwindSafe(code));
+    RUNNING.set(RUNNING.get() - 1);
+    result
+}
 
 /// Runs the reader's code and tells whether each statement about it holds, in one printed line. The cell goes on either way, so that a
 /// notebook runs from top to bottom while its exercises are open.
@@ -41,30 +61,35 @@ pub fn check(statements: impl FnOnce() -> Result<Vec<(&'static str, bool)>>) -> 
 }
 
 fn judge(statements: impl FnOnce() -> Result<Vec<(&'static str, bool)>>) -> Verdict {
-    let result = {
-        let _one = QUIET.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(|_| {}));
-        let result = catch_unwind(AssertUnwindSafe(statements));
-        std::panic::set_hook(usual);
-        result
-    };
-    match result {
+    match quietly(statements) {
         Ok(Ok(statements)) => match statements.iter().find(|statement| !statement.1) {
             None if statements.is_empty() => Verdict::Wrong("nothing was checked".to_owned()),
             None => Verdict::Right,
-            Some((statement, _)) => Verdict::Wrong(format!("it should hold that {statement}")),
+            Some((statement, _)) => Verdict::Wrong(in_one_line(&format!("it should hold that {statement}"))),
         },
-        Ok(Err(error)) => Verdict::Wrong(format!("it returns an error: {error}")),
+        Ok(Err(error)) => Verdict::Wrong(in_one_line(&format!("it returns an error: {error}"))),
         Err(panic) => {
             let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
             if text.starts_with("not yet implemented") {
                 Verdict::Todo
             } else {
-                Verdict::Wrong(format!("it panics: {text}"))
+                Verdict::Wrong(in_one_line(&format!("it panics: {text}")))
             }
         }
+    }
+}
+
+/// Longest reason, in characters.
+const LONGEST: usize = 500;
+
+/// The start of a text, without line breaks and what else a terminal may obey.
+fn in_one_line(text: &str) -> String {
+    let words = text.split_whitespace().map(|word| word.chars().filter(|c| !c.is_control()).collect::<String>());
+    let line = words.collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line,
     }
 }
 
@@ -81,6 +106,15 @@ mod tests {
         assert!(
             matches!(check(|| Err(Error::argument("x", 0, "more"))), Verdict::Wrong(why) if why.contains("`x` is 0"))
         );
+    }
+
+    #[test]
+    fn a_check_inside_a_check_and_a_reason_of_many_lines() {
+        let inner = || check(|| Ok(vec![("b", panic!("no"))]));
+        let outer = check(|| Ok(vec![("the inner one fails", inner() == Verdict::Wrong("it panics: no".to_owned()))]));
+        assert_eq!(outer, Verdict::Right);
+        let Verdict::Wrong(reason) = check(|| panic!("left: 1\n right: {}", "2 ".repeat(10_000))) else { panic!() };
+        assert!(reason.starts_with("it panics: left: 1 right: 2 2") && reason.chars().count() == LONGEST + 2);
     }
 
     #[test]

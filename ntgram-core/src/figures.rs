@@ -67,8 +67,9 @@ impl Plane {
 /// The rows of `vectors (N, 3)` as arrows in space, labelled by index, with the edges of their convex hull: a [`Solid`] to turn.
 ///
 /// # Errors
-/// Not a matrix of three columns, or one with entries that are not finite.
+/// Not a matrix of three columns, no rows or more than 200, or entries that are not finite.
 pub fn solid(vectors: &Tensor, title: &str) -> Result<Solid> {
+    check_real("vectors", vectors)?;
     let [_, 3] = vectors.size()[..] else {
         let value = format!("of shape {:?}", vectors.size());
         return Err(Error::argument("vectors", value, "it must have three columns"));

@@ -16,7 +16,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::rng::TorchRng;
-use crate::tensors::RandomTensor;
+use crate::tensors::{RandomTensor, check_finite, values};
 
 /// Which features are there together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +29,12 @@ pub enum Company {
     /// Of features 0 and 1 one comes at most, of 2 and 3 …; each as often as the density says, which is 1/2 at most.
     Apart,
 }
+
+/// Features that a model may have.
+pub const MOST_FEATURES: usize = 1 << 16;
+/// Numbers of the models side by side, and of what they make of a batch: 256 MiB of float32, which there are several of.
+const MOST_NUMBERS: f64 = (1 << 26) as f64;
+const MOST_STEPS: usize = 1 << 24;
 
 /// One model, and the world it is trained on.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,9 +50,11 @@ pub struct ToyConfig {
 }
 
 impl ToyConfig {
-    /// `n_features` features of importance 1 that come and go by themselves, read linearly.
+    /// `n_features` features of importance 1 that come and go by themselves, read linearly. Of more than [`MOST_FEATURES`] the list is cut off
+    /// after one too many: no model has so many, and [`train_toys`] refuses it.
     pub fn new(n_features: usize, density: f64) -> Self {
-        Self { importance: vec![1.0; n_features], density, company: Company::Alone, privileged: false }
+        let importance = vec![1.0; n_features.min(MOST_FEATURES + 1)];
+        Self { importance, density, company: Company::Alone, privileged: false }
     }
 
     fn check(&self, n_features: usize) -> Result<()> {
@@ -55,12 +63,13 @@ impl ToyConfig {
             let expected = format!("all models side by side have as many features, {n_features}, and at least one");
             return Err(Error::argument("importance", format!("{n} values"), expected));
         }
-        if self.importance.iter().any(|i| !(*i >= 0.0 && i.is_finite())) {
-            return Err(Error::argument(
-                "importance",
-                format!("{:?}", self.importance),
-                "each is at least 0 and finite",
-            ));
+        if n > MOST_FEATURES {
+            let expected = format!("a model has up to {MOST_FEATURES} features");
+            return Err(Error::argument("importance", format!("more than {MOST_FEATURES} values"), expected));
+        }
+        if let Some(bad) = self.importance.iter().find(|i| !(**i >= 0.0 && (**i as f32).is_finite())) {
+            let value = format!("a list with {bad}");
+            return Err(Error::argument("importance", value, "each is at least 0, and finite in float32"));
         }
         let most = if self.company == Company::Apart { 0.5 } else { 1.0 };
         if !(self.density > 0.0 && self.density <= most) {
@@ -77,7 +86,7 @@ pub struct ToyOptions {
     pub steps: usize,
     /// Examples a step.
     pub batch_size: usize,
-    /// Learning rate at the start; it falls linearly to a tenth.
+    /// Learning rate at the start, 0 or more; it falls linearly to a tenth.
     pub lr: f64,
     /// Seed of initial weights and examples.
     pub seed: u64,
@@ -118,7 +127,8 @@ pub struct Toy {
 /// ```
 ///
 /// # Errors
-/// No models; configurations of different sizes or values out of range; a width, a batch size or steps of 0.
+/// No models; configurations of different sizes or values out of range; a width, a batch size or steps of 0, or more of them than memory or
+/// a day hold; losses or weights that are no finite numbers at the end.
 pub fn train_toys(configs: &[ToyConfig], width: usize, options: &ToyOptions) -> Result<Vec<Toy>> {
     let n = configs.first().map_or(0, |config| config.importance.len());
     configs.iter().try_for_each(|config| config.check(n))?;
@@ -130,6 +140,7 @@ pub fn train_toys(configs: &[ToyConfig], width: usize, options: &ToyOptions) -> 
             return Err(Error::argument(argument, 0, "it must be at least 1"));
         }
     }
+    check_sizes(configs.len(), n, width, options)?;
     let mut rng = TorchRng::new(options.seed);
     let mut of_examples = TorchRng::new(rng.draw64());
     let (models, batch) = (configs.len() as i64, options.batch_size as i64);
@@ -160,11 +171,38 @@ pub fn train_toys(configs: &[ToyConfig], width: usize, options: &ToyOptions) -> 
         });
     }
     let (w, b, losses) = (w.detach(), b.detach(), loss_sum / tail as f64);
+    for (name, end) in [("w", &w), ("b", &b), ("loss", &losses)] {
+        if check_finite(name, end).is_err() {
+            let losses = values(&losses)?;
+            let parameter = name.to_owned();
+            return Err(Error::Diverged { step: options.steps, parameter, loss: losses, accuracy: vec![] });
+        }
+    }
     let toy = |(k, config): (usize, &ToyConfig)| {
         let k = k as i64;
         Toy { w: w.get(k).copy(), b: b.get(k).get(0).copy(), config: config.clone(), loss: losses.double_value(&[k]) }
     };
     Ok(configs.iter().enumerate().map(toy).collect())
+}
+
+/// Refuses what no memory holds and no day is long enough for, and a rate that is none.
+fn check_sizes(models: usize, n: usize, width: usize, options: &ToyOptions) -> Result<()> {
+    let [models, n, d, batch] = [models, n, width, options.batch_size].map(|size| size as f64);
+    if models * n * d > MOST_NUMBERS {
+        let expected = format!("{models} × {n} × {d} numbers of {models} models do not fit in memory");
+        return Err(Error::argument("width", width, expected));
+    }
+    if models * batch * n.max(d) > MOST_NUMBERS {
+        let expected = format!("{models} × {batch} × {} numbers of a batch do not fit in memory", n.max(d));
+        return Err(Error::argument("batch_size", options.batch_size, expected));
+    }
+    if options.steps > MOST_STEPS {
+        return Err(Error::argument("steps", options.steps, format!("it may be up to {MOST_STEPS}")));
+    }
+    if !(options.lr >= 0.0 && options.lr.is_finite()) {
+        return Err(Error::argument("lr", options.lr, "it must be a finite number that is not negative"));
+    }
+    Ok(())
 }
 
 /// One step of Adam (β = 0.9 and 0.999, ε = 1e-8).
@@ -229,7 +267,6 @@ impl World {
 mod tests {
     use super::*;
     use crate::statistics::mean;
-    use crate::tensors::values;
 
     fn examples(company: Company, density: f64) -> Vec<Vec<f64>> {
         let config = ToyConfig { company, ..ToyConfig::new(4, density) };

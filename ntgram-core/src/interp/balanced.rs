@@ -6,10 +6,11 @@
 
 use tch::{Kind, Tensor};
 
-use super::linear::{matrix, sides, svd};
+use super::linear::{computed, largest, matrix, power_of_two, sides, thin};
 use crate::error::{Error, Result};
+use crate::tensors::check_decomposition;
 
-/// Vectors of contexts and tokens whose products are a model's logits, each logit less its context's mean; `r = min(d, N − 1)`.
+/// Vectors of contexts and tokens whose products are a model's logits, each logit less its context's mean; `r = min(d, N − 1, C)`.
 ///
 /// With the singular value decomposition `U S Vᵀ` of those logits `w_e = U √S` and `w_u = V √S`: of all factors the ones of least
 /// `‖W_E‖² + ‖W_U‖²`. They are determined up to a rotation or reflection of both; `w_u w_uᵀ = (LᵀL)^½` and `w_e w_eᵀ = (LLᵀ)^½` exactly.
@@ -22,7 +23,8 @@ pub struct Balanced {
     pub w_u: Tensor,
 }
 
-/// The balanced form of logits `(C, N)` of a model of width `d`, such as [`context_logits`](super::context_logits).
+/// The balanced form of logits `(C, N)` of a model of width `d`, such as [`context_logits`](super::context_logits). In float32, or in
+/// double precision where that is what the logits are in.
 ///
 /// ```
 /// use ntgram_core::prelude::*;
@@ -35,24 +37,30 @@ pub struct Balanced {
 /// ```
 ///
 /// # Errors
-/// Not a matrix of finite numbers, `d` of 0, or a single token.
+/// Not a matrix of finite numbers, `d` of 0, a single token, or a matrix whose decomposition takes minutes.
 pub fn balanced(logits: &Tensor, d: usize) -> Result<Balanced> {
-    let logits = matrix("logits", logits)?.to_kind(Kind::Double);
+    let logits = matrix("logits", logits)?;
     let (contexts, tokens) = sides(&logits);
+    // before there is a copy in double precision
+    let shape = format!("of shape {:?}", logits.size());
+    check_decomposition("logits", shape, contexts as usize, tokens as usize)?;
+    let (kind, logits) = (logits.kind(), logits.to_kind(Kind::Double));
     if d == 0 {
         return Err(Error::argument("d", d, "it must be at least 1"));
     }
     if tokens < 2 {
         return Err(Error::argument("logits", "of one token", "there must be at least two to tell apart"));
     }
+    // of entries near 1: neither their sums nor their squares overflow
+    let scale = power_of_two(largest(&logits));
+    let logits = logits / scale;
     let centred = &logits - logits.mean_dim(1, true, Kind::Double);
-    let f = svd(&centred)?;
-    let rank = (d as i64).min(tokens - 1).min(contexts);
-    let root = f.s.narrow(0, 0, rank).sqrt();
-    let kind = Kind::Float;
+    let f = thin("logits", &centred)?;
+    let rank = i64::try_from(d).unwrap_or(i64::MAX).min(tokens - 1).min(contexts);
+    let root = f.s.narrow(0, 0, rank).sqrt() * scale.sqrt();
     Ok(Balanced {
-        w_e: (f.u.narrow(1, 0, rank) * &root).to_kind(kind),
-        w_u: (f.vh.narrow(0, 0, rank).transpose(0, 1) * &root).to_kind(kind),
+        w_e: computed("logits", (f.u.narrow(1, 0, rank) * &root).to_kind(kind))?,
+        w_u: computed("logits", (f.vh.narrow(0, 0, rank).transpose(0, 1) * &root).to_kind(kind))?,
     })
 }
 

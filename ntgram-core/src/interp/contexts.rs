@@ -2,18 +2,22 @@
 
 use tch::{Kind, Tensor};
 
-use super::linear::{cosine_similarity, matrix, sides};
+use super::linear::{check_pairs, cosine_similarity, matrix, sides};
 use crate::error::{Error, Result};
 use crate::laws::Law;
-use crate::models::Model;
+use crate::models::{Model, ModelConfig};
 use crate::tensors::values;
 
-/// The most likely next token of every context, `(N^(n-1),)` int64, in the order of the law's table (oldest token slowest).
+/// The most likely next token of every context, `(N^(n-1),)` int64, in the order of the law's table (oldest token slowest); the first of
+/// equally likely ones.
 pub fn right_tokens(law: &Law) -> Tensor {
     crate::models::last_table(law).argmax(-1, false)
 }
 
-/// A model's logits of every context, `(N^(n-1), N)`, rows in the order of the law's table, each less its mean: what a softmax sees.
+/// A model's logits of every context, `(N^(n-1), N)`, rows in the order of the law's table, each less its mean: what a softmax sees. The one
+/// context of a law of order 1 is empty; a model reads token 0 in its place.
+///
+/// They take as much memory as the law's last table: the model reads some contexts at a time.
 ///
 /// ```
 /// use ntgram_core::prelude::*;
@@ -25,28 +29,48 @@ pub fn right_tokens(law: &Law) -> Tensor {
 /// # Ok(()) }
 /// ```
 pub fn context_logits(model: &dyn Model) -> Tensor {
-    // Where a law has no contexts, the model still reads a token.
-    let (n, length) = (model.law().n_vocab(), model.law().order().saturating_sub(1).max(1));
-    let count = n.pow(length as u32);
-    let token = |row: usize, place: usize| (row / n.pow((length - 1 - place) as u32) % n) as i64;
-    let tokens: Vec<i64> = (0..count).flat_map(|row| (0..length).map(move |place| token(row, place))).collect();
+    let (n, length) = (model.law().n_vocab(), model.law().order() - 1);
+    let count = model.law().last_table().len() / n;
+    let read = length.max(1);
+    let token =
+        |row: usize, place: usize| if length == 0 { 0 } else { (row / n.pow((length - 1 - place) as u32) % n) as i64 };
     let params = model.params();
-    let tokens = Tensor::from_slice(&tokens).view([count as i64, length as i64]).to_device(params.device());
-    tch::no_grad(|| {
-        let logits = model.logits_of(params.tensors(), &tokens).select(1, length as i64 - 1);
+    let at_a_time = (MOST_NUMBERS / numbers_of_a_context(model.sizes(), read)).max(1);
+    let part = |first: usize| {
+        let rows = first..count.min(first + at_a_time);
+        let tokens: Vec<i64> = rows.clone().flat_map(|row| (0..read).map(move |place| token(row, place))).collect();
+        let tokens = Tensor::from_slice(&tokens).view([rows.len() as i64, read as i64]).to_device(params.device());
+        let logits = model.logits_of(params.tensors(), &tokens).select(1, read as i64 - 1);
         &logits - logits.mean_dim(-1, true, None)
-    })
+    };
+    tch::no_grad(|| Tensor::cat(&(0..count).step_by(at_a_time).map(part).collect::<Vec<_>>(), 0))
 }
 
-/// In how many contexts the model finds the law's right token most likely.
+/// Numbers that a forward pass holds at once, about: 256 MiB of float32.
+const MOST_NUMBERS: usize = 1 << 26;
+
+/// Numbers that a forward pass holds for one context of so many tokens, about.
+fn numbers_of_a_context(sizes: ModelConfig, length: usize) -> usize {
+    let (modules, stream) = match sizes {
+        ModelConfig::Transformer(config) => {
+            let attention = length.saturating_mul(config.n_heads).saturating_add(4 * config.d_module());
+            (config.n_modules.saturating_mul(attention), 4 * config.d_model + config.width)
+        }
+        ModelConfig::LowRank(config) => (0, config.d_model),
+    };
+    length.saturating_mul(modules.saturating_add(stream + 2 * sizes.n_vocab()))
+}
+
+/// In how many contexts the model finds the law's right token more likely than any other; never where its logits are no numbers.
 pub fn told_apart(model: &dyn Model) -> usize {
-    let right = right_tokens(model.law());
-    let winners = context_logits(model).argmax(-1, false).to_device(right.device());
-    winners.eq_tensor(&right).sum(Kind::Int64).int64_value(&[]) as usize
+    let logits = context_logits(model);
+    let right = right_tokens(model.law()).view([-1, 1]).to_device(logits.device());
+    let not_below = logits.ge_tensor(&logits.gather(1, &right, false)).sum_dim_intlist(-1, false, Kind::Int64);
+    not_below.eq(1).sum(Kind::Int64).int64_value(&[]) as usize
 }
 
 /// The cosine with the best of the wrong tokens, for each row of `a (M, d)`; `next`: `M` right tokens, rows of `w_u (N, d)`. The cosine
-/// with the right one is [`alignment`](super::alignment).
+/// with the right one is [`alignment`](super::alignment). NaN for a row of zeros, which has no direction; such a token is no one's best.
 ///
 /// # Errors
 /// As [`cosine_similarity`]; not one token below `N` for each row of `a`; a single token.
@@ -55,11 +79,15 @@ pub fn best_wrong_cosine(a: &Tensor, w_u: &Tensor, next: &Tensor) -> Result<Vec<
     if sides(&matrix("w_u", w_u)?).0 < 2 {
         return Err(Error::argument("w_u", "of one row", "there must be a wrong token"));
     }
-    let next = next.view([-1, 1]).to_kind(Kind::Int64);
-    values(&cosine_similarity(a, w_u)?.scatter_value(1, &next, f64::NEG_INFINITY).amax(&[1i64][..], false))
+    let cosines = cosine_similarity(a, w_u)?;
+    let next = next.reshape([-1, 1]).to_kind(Kind::Int64).to_device(cosines.device());
+    // the wrong one is found as the most opposite of the others is, with the sign turned
+    let best = least_of_numbers(&-cosines.scatter_value(1, &next, f64::NAN))?;
+    Ok(best.into_iter().map(|cosine| -cosine).collect())
 }
 
-/// For each row of `w (N, d)` the cosine with the row that lies most nearly opposite: −1 where tokens come in antipodal pairs.
+/// For each row of `w (N, d)` the cosine with the other row that lies most nearly opposite: −1 where tokens come in antipodal pairs. NaN for
+/// a row of zeros, which has no direction, and which is opposite to none.
 ///
 /// ```
 /// use ntgram_core::prelude::*;
@@ -70,9 +98,21 @@ pub fn best_wrong_cosine(a: &Tensor, w_u: &Tensor, next: &Tensor) -> Result<Vec<
 /// ```
 ///
 /// # Errors
-/// Not a matrix.
+/// Not a matrix of finite real numbers, a single row, or too many for a matrix of their pairs.
 pub fn most_opposite(w: &Tensor) -> Result<Vec<f64>> {
-    values(&cosine_similarity(w, w)?.amin(&[1i64][..], false))
+    let w = matrix("w", w)?;
+    let (rows, _) = sides(&w);
+    check_pairs("w", rows, rows)?;
+    if rows < 2 {
+        return Err(Error::argument("w", "of one row", "there must be another one"));
+    }
+    least_of_numbers(&cosine_similarity(&w, &w)?.fill_diagonal_(f64::NAN, false))
+}
+
+/// The least number of each row, those that are none left out; NaN where all are.
+fn least_of_numbers(rows: &Tensor) -> Result<Vec<f64>> {
+    let least = rows.nan_to_num(f64::INFINITY, f64::INFINITY, f64::NEG_INFINITY).amin(&[1i64][..], false);
+    Ok(values(&least)?.into_iter().map(|least| if least.is_finite() { least } else { f64::NAN }).collect())
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ pub fn svd(matrix: &Tensor) -> Result<Svd> {
 }
 
 /// The thin decomposition of a checked matrix.
-fn thin(argument: &'static str, matrix: &Tensor) -> Result<Svd> {
+pub(super) fn thin(argument: &'static str, matrix: &Tensor) -> Result<Svd> {
     let (rows, columns) = sides(matrix);
     check_decomposition(argument, format!("of shape {:?}", matrix.size()), rows as usize, columns as usize)?;
     let (u, s, v) = matrix.f_svd(true, true).torch()?;

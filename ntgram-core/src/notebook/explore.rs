@@ -1,5 +1,6 @@
 //! The live page in a cell.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use super::Shown;
@@ -31,11 +32,17 @@ pub fn explore() -> Result<Shown> {
 
 /// The page in a frame of its own, whose styles and scripts stay apart from the notebook's.
 fn read(path: &Path) -> Result<Shown> {
-    let page = std::fs::read_to_string(path).map_err(|error| Error::File {
-        path: path.to_owned(),
-        expected: "live page",
-        reason: format!("{error}: `make site` in the repository builds it"),
-    })?;
+    let refused = |reason: &dyn Display| {
+        Error::file(path, "live page", &format!("{reason}: `make site` in the repository builds it"))
+    };
+    // a device or a pipe may have no end
+    if !std::fs::metadata(path).map_err(|error| refused(&error))?.is_file() {
+        return Err(refused(&"it is no file"));
+    }
+    let page = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
+    if page.trim().is_empty() {
+        return Err(refused(&"it is empty"));
+    }
     let html = format!(
         "<iframe class=\"ntgram-live\" title=\"Superposition, live\" style=\"display:block;width:100%;height:{HEIGHT}px;border:0\" srcdoc=\"{}\"></iframe>",
         escape(&page)

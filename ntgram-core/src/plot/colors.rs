@@ -70,7 +70,9 @@ impl Color {
 
     /// Mixed with white: `share` of it, from 0 (the colour itself) to 1.
     pub fn lighter(self, share: f64) -> Self {
-        let (r, g, b) = mix(self.rgb(), WHITE, share.clamp(0.0, 1.0));
+        // what is no number is none of it
+        let share = if share > 0.0 { share.min(1.0) } else { 0.0 };
+        let (r, g, b) = mix(self.rgb(), WHITE, share);
         Color::Rgb(r, g, b)
     }
 

@@ -130,7 +130,8 @@ impl Heatmap {
         self
     }
 
-    /// Draws a line between cells of at least this value and their neighbours below it.
+    /// Draws a line between cells of at least this value and their neighbours below it. Where each pixel shows a mean of values, the means
+    /// count.
     pub fn boundary(mut self, level: f64) -> Self {
         self.boundary = Some(level);
         self
@@ -148,6 +149,9 @@ impl Heatmap {
     pub(super) fn check(&self) -> Result<()> {
         self.row_labels.check("row_labels", self.rows)?;
         self.col_labels.check("col_labels", self.cols)?;
+        if self.boundary.is_some_and(f64::is_nan) {
+            return Err(Error::argument("boundary", f64::NAN, "it must be a number"));
+        }
         self.range.map_or(Ok(()), |range| range::check("range", range))
     }
 
@@ -331,22 +335,28 @@ impl Heatmap {
         cells: &Cells,
         level: f64,
     ) -> Result<()> {
-        let (pitch, half) = (cells.pitch(), px(1.25));
-        let above = |row: usize, col: usize| self.values[row * self.cols + col] >= level;
-        for row in 0..self.rows {
-            for col in 0..self.cols {
-                let (right, bottom) = (plot.left + (col + 1) as f64 * pitch.0, plot.top + (row + 1) as f64 * pitch.1);
-                let (left, top) = (right - pitch.0, bottom - pitch.1);
-                let (above_top, below) = ((top - half).max(plot.top), (bottom + half).min(plot.bottom));
-                if col + 1 < self.cols && above(row, col) != above(row, col + 1) {
-                    let line = Rect { left: right - half, right: right + half, top: above_top, bottom: below };
-                    canvas.fill(line, INK)?;
-                }
-                if row + 1 < self.rows && above(row, col) != above(row + 1, col) {
-                    let (from, to) = ((left - half).max(plot.left), (right + half).min(plot.right));
-                    let line = Rect { left: from, right: to, top: bottom - half, bottom: bottom + half };
-                    canvas.fill(line, INK)?;
-                }
+        let half = px(1.25);
+        let (rows, cols) = (cells.rows, cells.cols);
+        let above: Vec<bool> =
+            (0..rows * cols).map(|k| self.drawn_value(cells.block, k / cols, k % cols) >= level).collect();
+        let edge = |k: usize, cell: usize| (k * cell) as f64;
+        // neighbours in one go
+        for col in 1..cols {
+            let differs = |row: usize| above[row * cols + col - 1] != above[row * cols + col];
+            let x = plot.left + edge(col, cells.cell.0);
+            for (from, to) in stretches(rows, &differs) {
+                let top = (plot.top + edge(from, cells.cell.1) - half).max(plot.top);
+                let bottom = (plot.top + edge(to, cells.cell.1) + half).min(plot.bottom);
+                canvas.fill(Rect { left: x - half, right: x + half, top, bottom }, INK)?;
+            }
+        }
+        for row in 1..rows {
+            let differs = |col: usize| above[(row - 1) * cols + col] != above[row * cols + col];
+            let y = plot.top + edge(row, cells.cell.1);
+            for (from, to) in stretches(cols, &differs) {
+                let left = (plot.left + edge(from, cells.cell.0) - half).max(plot.left);
+                let right = (plot.left + edge(to, cells.cell.0) + half).min(plot.right);
+                canvas.fill(Rect { left, right, top: y - half, bottom: y + half }, INK)?;
             }
         }
         Ok(())
@@ -406,6 +416,18 @@ impl Heatmap {
         }
         Ok(())
     }
+}
+
+/// Where a condition holds without a break, from which place to before which.
+fn stretches(count: usize, holds: &dyn Fn(usize) -> bool) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for k in (0..count).filter(|k| holds(*k)) {
+        match found.last_mut() {
+            Some(last) if last.1 == k => last.1 = k + 1,
+            _ => found.push((k, k + 1)),
+        }
+    }
+    found
 }
 
 /// Values of the first and the last colour for values from `lo` to `hi`.

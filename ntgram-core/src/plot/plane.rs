@@ -30,6 +30,8 @@ pub struct Plane {
     polygon: bool,
     edges: Vec<(usize, usize, Color)>,
     axes: bool,
+    /// By how much what is shown was turned, if it was.
+    degrees: f64,
     reach: Option<f64>,
     captions: Captions,
 }
@@ -71,6 +73,7 @@ impl Plane {
             polygon: false,
             edges: Vec::new(),
             axes: true,
+            degrees: 0.0,
             reach: None,
             captions: Captions::default(),
         })
@@ -108,12 +111,12 @@ impl Plane {
         self
     }
 
-    /// Arrows to points that are known to be finite, without axes, grid and frame.
-    pub(super) fn bare(xs: &[f64], ys: &[f64]) -> Self {
+    /// Arrows to points that are known to be finite, seen from so many degrees, without axes, grid and frame.
+    pub(super) fn bare(xs: &[f64], ys: &[f64], degrees: f64) -> Self {
         let tips = xs.iter().copied().zip(ys.iter().copied()).collect();
         let captions = Captions::default();
         let (labels, colors, clouds, edges) = (Labels::default(), None, Vec::new(), Vec::new());
-        Self { tips, labels, colors, clouds, polygon: false, edges, axes: false, reach: None, captions }
+        Self { tips, labels, colors, clouds, polygon: false, edges, axes: false, degrees, reach: None, captions }
     }
 
     /// Dots at `(xs[i], ys[i])`, behind the arrows; may be called several times. A dot outside the axes is not drawn.
@@ -149,6 +152,9 @@ impl Plane {
 
     pub(super) fn check(&self) -> Result<()> {
         self.labels.check("labels", self.tips.len())?;
+        if !self.degrees.is_finite() {
+            return Err(Error::argument("degrees", self.degrees, "it must be a finite number"));
+        }
         if let Some(colors) = self.colors.as_ref().filter(|colors| colors.len() != self.tips.len()) {
             let expected = format!("there must be one for each, {}", self.tips.len());
             return Err(Error::argument("colors", format!("{} colours", colors.len()), expected));

@@ -16,13 +16,18 @@ pub(super) const LOWERED: f64 = 0.16;
 pub(super) fn runs(text: &str) -> Vec<Run> {
     let chars: Vec<char> = text.chars().collect();
     let of_a_word = |k: usize| chars.get(k).is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_');
+    // for each place the next brace that closes, looked for once
+    let mut closing = vec![None; chars.len() + 1];
+    for at in (0..chars.len()).rev() {
+        closing[at] = if chars[at] == '}' { Some(at) } else { closing[at + 1] };
+    }
     let mut runs: Vec<Run> = Vec::new();
     let mut plain = String::new();
     let mut k = 0;
     while k < chars.len() {
         let after_letter = k > 0 && chars[k - 1].is_alphabetic() && (k < 2 || !of_a_word(k - 2));
         let end = match chars.get(k + 1) {
-            Some('{') if after_letter && chars[k] == '_' => (k + 2..chars.len()).find(|&at| chars[at] == '}'),
+            Some('{') if after_letter && chars[k] == '_' => closing[k + 2],
             Some(c) if after_letter && chars[k] == '_' && c.is_alphanumeric() && !of_a_word(k + 2) => Some(k + 1),
             _ => None,
         };

@@ -11,6 +11,8 @@ use crate::listing::escape;
 
 /// Frames shown side by side where no slider can move.
 const STILLS: usize = 4;
+/// Bytes of all frames together, which are compared with one another before they are written: 1 GiB.
+const MOST_BYTES: u64 = 1 << 30;
 /// Makes the sliders of a page out of its elements; every slider brings it along, and each is made once.
 const SCRIPT: &str = include_str!("slider.js");
 
@@ -128,7 +130,7 @@ impl Slider {
     /// [`stills`](Self::stills).
     ///
     /// # Errors
-    /// As for [`Figure::to_png`].
+    /// As for [`Figure::to_png`]; frames whose pictures take more than 1 GiB.
     pub fn to_html(&self) -> Result<String> {
         self.html_with(&self.stills().to_html()?)
     }
@@ -157,6 +159,16 @@ impl Slider {
 
     /// The frames without their titles, which stand beside the slider, on bitmaps of one size.
     fn drawn(&self) -> Result<Vec<Bitmap>> {
+        let mut largest = (0, 0);
+        for frame in &self.frames {
+            let size = frame.figure.size()?;
+            largest = (size.0.max(largest.0), size.1.max(largest.1));
+        }
+        let pixels = u64::from(largest.0) * u64::from(largest.1) * u64::from(SCALE).pow(2);
+        if pixels.saturating_mul(3 * self.frames.len() as u64) > MOST_BYTES {
+            let value = format!("{} pictures of {} × {} pixels", self.frames.len(), largest.0, largest.1);
+            return Err(Error::argument("frames", value, "so many do not fit in memory: show fewer, or smaller ones"));
+        }
         let frames = self.frames.iter().map(|frame| frame.figure.bitmap()).collect::<Result<Vec<_>>>()?;
         let size = frames.iter().fold((0, 0), |size, frame| (size.0.max(frame.size.0), size.1.max(frame.size.1)));
         Ok(frames.into_iter().map(|frame| frame.padded(size)).collect())

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Solid {
-    /// In the solid's own axes: the first vector is `(0, 0, z)`.
+    /// In the solid's own axes and at a size near 1: the first vector is `(0, 0, z)`.
     tips: Vec<[f64; 3]>,
     edges: Vec<Edge>,
     captions: Captions,
@@ -30,12 +30,14 @@ pub struct Solid {
 
 /// Degrees by which the viewer looks down.
 const ABOVE: f64 = 18.0;
+/// Each triple of them may be a face.
+const MOST_POINTS: usize = 200;
 
 impl Solid {
     /// Arrows to these points, labelled with their indices.
     ///
     /// # Errors
-    /// No points, or a coordinate that is not a finite number.
+    /// No points or more than 200, or a coordinate that is not a finite number.
     pub fn new(points: &[[f64; 3]]) -> Result<Self> {
         if points.is_empty() {
             return Err(Error::argument("points", "empty", "there must be at least one vector"));
@@ -43,7 +45,11 @@ impl Solid {
         if let Some(bad) = points.iter().flatten().find(|v| !v.is_finite()) {
             return Err(Error::argument("points", format!("a list with {bad}"), "every coordinate must be finite"));
         }
-        let tips = upright(points);
+        if points.len() > MOST_POINTS {
+            let expected = format!("a solid shows up to {MOST_POINTS} vectors");
+            return Err(Error::argument("points", format!("{} vectors", points.len()), expected));
+        }
+        let tips = upright(&at_unit_size(points));
         let edges = hull_edges(&tips);
         Ok(Self { tips, edges, captions: Captions::default() })
     }
@@ -55,9 +61,11 @@ impl Solid {
         self.edges.len()
     }
 
-    /// The solid turned by so many degrees around the first vector, as a plot without axes.
+    /// The solid turned by so many degrees around the first vector, as a plot without axes. An angle that is no finite number is refused
+    /// when the plot is drawn.
     pub fn seen_from(&self, degrees: f64) -> Plane {
-        let ((sin, cos), (down, level)) = (degrees.to_radians().sin_cos(), ABOVE.to_radians().sin_cos());
+        let angle = if degrees.is_finite() { degrees.to_radians() } else { 0.0 };
+        let ((sin, cos), (down, level)) = (angle.sin_cos(), ABOVE.to_radians().sin_cos());
         // to the right, up, and towards the viewer
         let turned = |[x, y, z]: [f64; 3]| {
             let (right, near) = (cos * y - sin * x, cos * x + sin * y);
@@ -73,13 +81,23 @@ impl Solid {
                 if seen[k][2] < -1e-6 * longest { hue.lighter(0.5) } else { hue }
             })
             .collect();
-        let mut plane = Plane::bare(&axis(0), &axis(1)).colors(&hues).reach(1.2 * longest.max(f64::MIN_POSITIVE));
+        let mut plane =
+            Plane::bare(&axis(0), &axis(1), degrees).colors(&hues).reach(1.2 * longest.max(f64::MIN_POSITIVE));
         for edge in &self.edges {
             let front = edge.normals.iter().any(|normal| turned(*normal)[2] > 0.0);
             plane = plane.edge(edge.from, edge.to, if front { Color::Black } else { Color::Grey.lighter(0.45) });
         }
         plane.title(&self.captions.title).x_label(&self.captions.x_label).y_label(&self.captions.y_label)
     }
+}
+
+/// The points with their largest coordinate near 1, by a power of two: the same shape, and no product overflows or vanishes.
+fn at_unit_size(points: &[[f64; 3]]) -> Vec<[f64; 3]> {
+    let largest = points.iter().flatten().fold(0.0f64, |largest, x| largest.max(x.abs()));
+    let exponent = if largest > 0.0 { -largest.log2().floor() as i32 } else { 0 };
+    // in two steps: the inverse of the smallest numbers is none
+    let factor = |exponent: i32| 2f64.powi(exponent);
+    points.iter().map(|p| p.map(|x| x * factor(exponent / 2) * factor(exponent - exponent / 2))).collect()
 }
 
 fn length([x, y, z]: [f64; 3]) -> f64 {
@@ -120,6 +138,16 @@ mod tests {
         assert!((tips[0][2] - 3.0).abs() < 1e-12 && tips[0][0].hypot(tips[0][1]) < 1e-12, "{tips:?}");
         for (a, b) in [(0, 1), (1, 2), (2, 3), (3, 3)] {
             assert!((dot(points[a], points[b]) - dot(tips[a], tips[b])).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_solid_changes_nothing() {
+        let points = [[0.0, 0.0, 1.0], [1.0, 0.0, -0.25], [-0.5, 0.75, -0.25], [-0.5, -0.75, -0.25]];
+        let solid = Solid::new(&points).unwrap();
+        for exponent in [-1000, -60, 60, 1000] {
+            let other = points.map(|p| p.map(|x| x * 2f64.powi(exponent)));
+            assert_eq!(Solid::new(&other).unwrap(), solid, "2^{exponent}");
         }
     }
 

@@ -11,7 +11,7 @@ crate::groups! {
     "cosine_similarity, alignment" => cosines,
     "svd, svdvals, rank_d_part" => singular_values,
     "projector, projector_distance" => projectors,
-    "superposition, Superposition::dimensions_in_use, Superposition::dimensions_per_feature, Superposition::features_per_kept, Superposition::mean_dimension" => shared_directions,
+    "superposition, Superposition::capacity, Superposition::dimensions_per_feature, Superposition::features_per_kept, Superposition::mean_dimension" => shared_directions,
     "second_order_optimum, least_squares_fit" => optima,
     "attention_map, exact_attention_map, qk_circuit, ov_circuit, full_qk_circuit, full_ov_circuit, gather_w_o" => circuits,
     "back_track, Attribution::modules, Attribution::res, Attribution::res_after_attn, Attribution::examples, Attribution::seq_target, Attribution::margins, Attribution::contributions, Attribution::correct_token" => attribution,

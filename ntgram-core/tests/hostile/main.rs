@@ -10,6 +10,7 @@ mod figures;
 mod inputs;
 mod interp;
 mod laws;
+mod lesson;
 mod models;
 mod mutated;
 mod shown;
@@ -42,7 +43,7 @@ macro_rules! groups {
 }
 
 /// Each file's groups.
-const FILES: [(&str, &[Group]); 8] = [
+const FILES: [(&str, &[Group]); 9] = [
     ("laws", laws::GROUPS),
     ("data", data::GROUPS),
     ("models", models::GROUPS),
@@ -51,6 +52,7 @@ const FILES: [(&str, &[Group]); 8] = [
     ("interp", interp::GROUPS),
     ("figures", figures::GROUPS),
     ("shown", shown::GROUPS),
+    ("lesson", lesson::GROUPS),
 ];
 
 /// One call may take so long,
@@ -174,7 +176,7 @@ fn start(group: &Group, first: usize, folder: &Path) -> Child {
         Command::new(program)
     };
     command.args(["calls_of_one_group", "--exact", "--ignored", "--nocapture"]);
-    command.env(WHAT, format!("{} {first}", group.name)).current_dir(folder);
+    command.env(WHAT, format!("{} {first}", group.name)).current_dir(folder).env("NTGRAM_PAGE", "page.html");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
