@@ -212,7 +212,7 @@ fn toys(calls: &mut Calls) {
         calls.right(format!("seed {seed}"), || finite(train_toys(&[two()], 1, &ToyOptions { seed, ..short.clone() })?));
     }
     calls.right("1000 models, all kinds", || {
-        let kind = |k: usize| ToyConfig { privileged: k % 2 == 0, ..two() };
+        let kind = |k: usize| ToyConfig { privileged: k.is_multiple_of(2), ..two() };
         finite(train_toys(&(0..1000).map(kind).collect::<Vec<_>>(), 5, &short)?)
     });
 }
