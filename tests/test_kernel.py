@@ -30,10 +30,7 @@ SETTINGS = {"libtorch": "/t", "tch": "/tch", "tools": {"CARGO_HOME": str(Path.ho
 
 # A training of minutes: 300 000 steps.
 SETTING = """
-let config = TransformerConfig {
-    d_model: 10, n_vocab: 50, n_layers: 1, width: 0, depth: 0,
-    n_modules: 10, n_heads: 1, context_window: 3, skips: Skips::default(),
-};
+let config = TransformerConfig { d_model: 10, n_vocab: 50, n_modules: 10, ..Default::default() };
 let mut rng = TorchRng::new(1);
 let pi = last_position_law(&[50, 50], 50, 0.0, 0.95, &mut rng)?;
 let data = generate_data(8, 300_000, &pi, 3, &mut rng)?;

@@ -13,7 +13,7 @@ let mut rng = TorchRng::new(2108);
 let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
 let config = TransformerConfig {
     d_model: 5, n_vocab: 10, n_layers: 1, width: 0, depth: 0, n_modules: 20, n_heads: 1, context_window: 3,
-    skips: Skips::default(),
+    ..Default::default()
 };
 let mut model = Transformer::new(&config, &pi, &mut rng)?;
 let data = generate_data(1024, 4000, &pi, 3, &mut rng)?;
