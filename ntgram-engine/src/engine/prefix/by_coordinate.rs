@@ -15,13 +15,16 @@ vector_fn! {
         afresh: bool,
     ) -> () {
         match layout.stride_module {
-            16 => attend_queries::<I::Half, I::Wide, 1>(layout, keys, read, alpha, r, afresh),
-            32 => attend_queries::<I::Half, I::Wide, 2>(layout, keys, read, alpha, r, afresh),
-            64 => attend_queries::<I::Half, I::Wide, 4>(layout, keys, read, alpha, r, afresh),
+            16 if KNOWN_SIZES => attend_queries::<I::Half, I::Wide, 1>(layout, keys, read, alpha, r, afresh),
+            32 if KNOWN_SIZES => attend_queries::<I::Half, I::Wide, 2>(layout, keys, read, alpha, r, afresh),
+            64 if KNOWN_SIZES => attend_queries::<I::Half, I::Wide, 4>(layout, keys, read, alpha, r, afresh),
             _ => attend_queries::<I::Half, I::Wide, 0>(layout, keys, read, alpha, r, afresh),
         }
     }
 }
+
+/// Not in a page, where every kilobyte is sent.
+const KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
 
 /// Vectors of a row: as the compiler knows them, where that is not 0.
 #[inline(always)]
@@ -94,9 +97,9 @@ vector_fn! {
         room: &'a mut [f32],
     ) -> () {
         match layout.stride_module {
-            16 => attend_queries_backward::<I::Half, I::Wide, 1>(layout, keys, read, alpha, dr, gradients, room),
-            32 => attend_queries_backward::<I::Half, I::Wide, 2>(layout, keys, read, alpha, dr, gradients, room),
-            64 => attend_queries_backward::<I::Half, I::Wide, 4>(layout, keys, read, alpha, dr, gradients, room),
+            16 if KNOWN_SIZES => attend_queries_backward::<I::Half, I::Wide, 1>(layout, keys, read, alpha, dr, gradients, room),
+            32 if KNOWN_SIZES => attend_queries_backward::<I::Half, I::Wide, 2>(layout, keys, read, alpha, dr, gradients, room),
+            64 if KNOWN_SIZES => attend_queries_backward::<I::Half, I::Wide, 4>(layout, keys, read, alpha, dr, gradients, room),
             _ => attend_queries_backward::<I::Half, I::Wide, 0>(layout, keys, read, alpha, dr, gradients, room),
         }
     }

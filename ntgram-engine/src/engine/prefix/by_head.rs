@@ -4,15 +4,18 @@ use super::super::layout::{Layout, PAD};
 use super::super::simd::{Lanes, vector_fn};
 use super::attend::{Gradients, Keys, Read, softmax, softmax_backward};
 
+/// Not in a page, where every kilobyte is sent.
+const KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
+
 /// Calls `$run::<V, D, H>($arguments)`. `D`, `H` are the values of `d_module` and `heads_padded` where they are those of a known
 /// case, or else 0: sizes that the compiler knows make the inner loops straight lines without checks.
 macro_rules! with_sizes {
     ($isa:ident, $layout:expr, $run:ident($($argument:expr),* $(,)?)) => {
         match ($layout.d_module, $layout.heads_padded) {
-            (5, 8) => $run::<$isa::Half, 5, 8>($($argument),*),
-            (10, 8) => $run::<$isa::Half, 10, 8>($($argument),*),
-            (10, 16) => $run::<$isa::Wide, 10, 16>($($argument),*),
-            (10, 24) => $run::<$isa::Half, 10, 24>($($argument),*),
+            (5, 8) if KNOWN_SIZES => $run::<$isa::Half, 5, 8>($($argument),*),
+            (10, 8) if KNOWN_SIZES => $run::<$isa::Half, 10, 8>($($argument),*),
+            (10, 16) if KNOWN_SIZES => $run::<$isa::Wide, 10, 16>($($argument),*),
+            (10, 24) if KNOWN_SIZES => $run::<$isa::Half, 10, 24>($($argument),*),
             (_, heads) if heads % 16 == 0 => $run::<$isa::Wide, 0, 0>($($argument),*),
             _ => $run::<$isa::Half, 0, 0>($($argument),*),
         }
