@@ -65,7 +65,7 @@ use crate::models::{Model, forward_values};
 ///
 /// # Errors
 /// Options or data that do not fit the model, such as data of another law (nothing is done then);
-/// [`Error::Diverged`](crate::Error::Diverged) when a loss is no longer a finite number: the model keeps the last weights, the error the
+/// [`Error::Diverged`] when a loss is no longer a finite number: the model keeps the last weights, the error the
 /// losses so far.
 pub fn train(model: &mut dyn Model, data: &Data, options: &TrainOptions) -> Result<History> {
     let history = train_model(model, data, options, None)?;
