@@ -16,7 +16,7 @@ use super::buffer::Buffer;
 use super::circuits::Circuit;
 use super::functions::sigmoid;
 use super::gemm::{Left, add_product};
-use super::layout::{Layout, padded};
+use super::layout::{KNOWN_SIZES, Layout, padded};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// Coordinates whose sums over a run fit into registers.
@@ -125,19 +125,17 @@ pub(super) fn fill_backward<I: Isa>(
     fill_table::<I>(&mut tables.o1, layout, at1.ov_in, &ov.heads_last, at1.rows);
 }
 
-/// In a page, where every kilobyte is sent, the lesson's alone.
-const ALL_KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
-
 /// Calls `$run::<V, C, D, H>($arguments)`. `V`, `C` are the vectors for heads and coordinates. `D`, `H` are the values of `d`
 /// and `heads_padded` where they are small, or else 0. Sizes that the compiler knows make the inner loops straight lines
 /// without checks.
 macro_rules! with_sizes {
     ($isa:ident, $layout:expr, $run:ident($($argument:expr),* $(,)?)) => {
         match ($layout.d, $layout.heads_padded) {
+            // The lesson's, in its page too.
             (5, 8) => $run::<$isa::Half, $isa::Half, 5, 8>($($argument),*),
-            (5, 24) if ALL_KNOWN_SIZES => $run::<$isa::Half, $isa::Half, 5, 24>($($argument),*),
-            (10, 8) if ALL_KNOWN_SIZES => $run::<$isa::Half, $isa::Wide, 10, 8>($($argument),*),
-            (10, 16) if ALL_KNOWN_SIZES => $run::<$isa::Wide, $isa::Wide, 10, 16>($($argument),*),
+            (5, 24) if KNOWN_SIZES => $run::<$isa::Half, $isa::Half, 5, 24>($($argument),*),
+            (10, 8) if KNOWN_SIZES => $run::<$isa::Half, $isa::Wide, 10, 8>($($argument),*),
+            (10, 16) if KNOWN_SIZES => $run::<$isa::Wide, $isa::Wide, 10, 16>($($argument),*),
             _ => $run::<$isa::Half, $isa::Half, 0, 0>($($argument),*),
         }
     };

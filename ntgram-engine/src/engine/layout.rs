@@ -15,6 +15,9 @@ pub(super) const PAD: usize = 8;
 /// And of this many, where tables lie by coordinate.
 pub(super) const WIDE_PAD: usize = 16;
 
+/// Whether loops are compiled for known sizes beside those for any: not in a page, where every kilobyte is sent.
+pub(super) const KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
+
 /// Floats of a circuit (d_h, d_h, heads) that are worked on at a time: two circuits in all their layouts fit into a processor's
 /// second cache.
 const CIRCUIT_LEN: usize = 1 << 15;

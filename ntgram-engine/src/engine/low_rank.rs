@@ -10,7 +10,7 @@ use super::deferred::{self, AdamTable, Deferred};
 use super::division::shuffle_share;
 use super::layout::padded;
 use super::loss::BatchLoss;
-use super::part::{Lists, OwnRows, Part, Prepared, Quantity, RowInputs, SharedLayout, StepInputs};
+use super::part::{self, Lists, OwnRows, Part, Prepared, Quantity, RowInputs, SharedLayout, StepInputs, StepOn};
 use super::simd::{Detected, Isa, Job, dispatch};
 use super::unembed::{self, Shape, Tally};
 use super::{BLOCK, Problem};
@@ -238,9 +238,16 @@ impl LowRankPart {
     }
 }
 
+impl StepOn for LowRankPart {
+    #[inline(always)]
+    fn step_on<I: Isa>(&mut self, inputs: StepInputs) -> Tally {
+        self.step_with::<I>(inputs)
+    }
+}
+
 impl Part for LowRankPart {
     fn step(&mut self, level: Detected, inputs: StepInputs) -> Tally {
-        dispatch(level, Step { part: self, inputs })
+        part::step(self, level, inputs)
     }
 
     fn shared_gradient(&mut self) -> &mut Buffer {
@@ -278,19 +285,6 @@ impl Part for LowRankPart {
 
     fn release(&mut self, what: Quantity) {
         *self.table_of(what) = Buffer::new(0);
-    }
-}
-
-struct Step<'a> {
-    part: &'a mut LowRankPart,
-    inputs: StepInputs<'a>,
-}
-
-impl Job for Step<'_> {
-    type Output = Tally;
-    #[inline(always)]
-    fn run<I: Isa>(self) -> Tally {
-        self.part.step_with::<I>(self.inputs)
     }
 }
 

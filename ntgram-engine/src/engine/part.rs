@@ -6,7 +6,7 @@ use super::buffer::Buffer;
 use super::contexts::Contexts;
 use super::deferred::Deferred;
 use super::keys::Keys;
-use super::simd::Detected;
+use super::simd::{Detected, Isa, Job, dispatch};
 use super::unembed::Tally;
 use std::fmt::Debug;
 use std::ops::Range;
@@ -35,6 +35,30 @@ pub(super) trait Part: Debug + Send {
 
     /// Frees `what` of the part's own rows: [`Part::write_rows`] will not be asked for it.
     fn release(&mut self, _what: Quantity) {}
+}
+
+/// A part's step for one instruction set.
+pub(super) trait StepOn {
+    /// As [`Part::step`].
+    fn step_on<I: Isa>(&mut self, inputs: StepInputs) -> Tally;
+}
+
+/// [`Part::step`] of a part, on the instructions that the processor has.
+pub(super) fn step(part: &mut impl StepOn, level: Detected, inputs: StepInputs) -> Tally {
+    dispatch(level, Step { part, inputs })
+}
+
+struct Step<'a, P> {
+    part: &'a mut P,
+    inputs: StepInputs<'a>,
+}
+
+impl<P: StepOn> Job for Step<'_, P> {
+    type Output = Tally;
+    #[inline(always)]
+    fn run<I: Isa>(self) -> Tally {
+        self.part.step_on::<I>(self.inputs)
+    }
 }
 
 /// What a part reads in a step.

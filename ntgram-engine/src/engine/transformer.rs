@@ -10,8 +10,8 @@ use super::division::shuffle_share;
 use super::layout::{Layout, Tables as TableLayout};
 use super::loss::BatchLoss;
 use super::mlp::Mlp;
-use super::part::{OwnRows, Part, Prepared, StepInputs};
-use super::simd::{Detected, Isa, Job, dispatch};
+use super::part::{self, OwnRows, Part, Prepared, StepInputs, StepOn};
+use super::simd::{Detected, Isa};
 use super::stream::{Flags, Span, Stream};
 use super::token_rows::TokenRows;
 use super::unembed::{Shape, Tally};
@@ -322,9 +322,16 @@ impl TransformerPart {
     }
 }
 
+impl StepOn for TransformerPart {
+    #[inline(always)]
+    fn step_on<I: Isa>(&mut self, inputs: StepInputs) -> Tally {
+        self.gradient::<I>(inputs.params, inputs.contexts, inputs.keys)
+    }
+}
+
 impl Part for TransformerPart {
     fn step(&mut self, level: Detected, inputs: StepInputs) -> Tally {
-        dispatch(level, Gradient { part: self, inputs })
+        part::step(self, level, inputs)
     }
 
     fn shared_gradient(&mut self) -> &mut Buffer {
@@ -334,19 +341,5 @@ impl Part for TransformerPart {
     fn end_steps(&mut self) {
         self.layers.clear();
         self.grad = Buffer::new(0);
-    }
-}
-
-struct Gradient<'a> {
-    part: &'a mut TransformerPart,
-    inputs: StepInputs<'a>,
-}
-
-impl Job for Gradient<'_> {
-    type Output = Tally;
-    #[inline(always)]
-    fn run<I: Isa>(self) -> Tally {
-        let StepInputs { params, contexts, keys, .. } = self.inputs;
-        self.part.gradient::<I>(params, contexts, keys)
     }
 }

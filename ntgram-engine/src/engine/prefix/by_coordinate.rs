@@ -1,6 +1,6 @@
 //! Attention with coordinates in the lanes of a vector: tables are (row, h, c), coordinates padded.
 
-use super::super::layout::Layout;
+use super::super::layout::{KNOWN_SIZES, Layout};
 use super::super::simd::{Lanes, vector_fn};
 use super::attend::{Gradients, Keys, Read, softmax, softmax_backward};
 
@@ -22,9 +22,6 @@ vector_fn! {
         }
     }
 }
-
-/// Not in a page, where every kilobyte is sent.
-const KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
 
 /// Vectors of a row: as the compiler knows them, where that is not 0.
 #[inline(always)]

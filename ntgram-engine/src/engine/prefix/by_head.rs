@@ -1,11 +1,8 @@
 //! Attention with heads in the lanes of a vector: tables are (row, c, h), heads padded.
 
-use super::super::layout::{Layout, PAD};
+use super::super::layout::{KNOWN_SIZES, Layout, PAD};
 use super::super::simd::{Lanes, vector_fn};
 use super::attend::{Gradients, Keys, Read, softmax, softmax_backward};
-
-/// Not in a page, where every kilobyte is sent.
-const KNOWN_SIZES: bool = !cfg!(target_arch = "wasm32");
 
 /// Calls `$run::<V, D, H>($arguments)`. `D`, `H` are the values of `d_module` and `heads_padded` where they are those of a known
 /// case, or else 0: sizes that the compiler knows make the inner loops straight lines without checks.

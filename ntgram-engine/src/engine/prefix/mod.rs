@@ -6,7 +6,8 @@
 //! its queries, keys and values from tables over tokens; each later one makes them for each node. A large tree is worked on in
 //! pieces that fit the processor's cache, one after another, forward and back.
 //!
-//! `packing`: sequences as words that sort. `heads`, `attend`: attention of one layer. `loss`: of the scored nodes.
+//! `sizes`: how much of all that. `packing`: sequences as words that sort. `heads`, `attend`: attention of one layer. `loss`: of the
+//! scored nodes.
 
 mod attend;
 mod by_coordinate;
@@ -14,6 +15,7 @@ mod by_head;
 mod heads;
 mod loss;
 mod packing;
+mod sizes;
 mod token_table;
 mod tree;
 
@@ -23,16 +25,17 @@ use super::keys::Keys as SampleKeys;
 use super::layout::Layout;
 use super::linear::{self, Rows};
 use super::mlp::Mlp;
-use super::part::{OwnRows, Part, Prepared, StepInputs};
-use super::simd::{Detected, Isa, Job, dispatch};
-use super::stream::{Flags, Span, Stream};
+use super::part::{self, OwnRows, Part, Prepared, StepInputs, StepOn};
+use super::simd::{Detected, Isa};
+use super::stream::{Flags, Stream};
 use super::unembed::{Shape, Tally};
 use super::{BLOCK, Problem};
 use crate::models::TransformerConfig;
 use attend::Keys;
-use heads::{Heads, TableGradients, key_width, table_width};
+use heads::{Heads, TableGradients};
 use loss::TreeLoss;
 use packing::Packing;
+pub(super) use sizes::{Sizes, refused};
 use std::ops::Range;
 use std::sync::Arc;
 use token_table::TokenTable;
@@ -47,12 +50,7 @@ pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: us
         packing.pack(words, sequence);
     });
     let ranges = split(&keys, n_parts);
-    let Sizes { samples, nodes, table_rows, layout, .. } = sizes;
-    let layout = Arc::new(layout);
-    let part = |range| -> Box<dyn Part> {
-        let sizes = [samples, nodes, table_rows];
-        Box::new(PrefixPart::new(problem, Arc::clone(&layout), config, packing, range, sizes))
-    };
+    let part = |range| -> Box<dyn Part> { Box::new(PrefixPart::new(problem, config, &sizes, range)) };
     let parts = ranges.into_iter().map(part).collect();
     let contexts = Contexts {
         rows: Vec::new(),
@@ -61,7 +59,7 @@ pub(super) fn prepare(problem: &Problem, config: &TransformerConfig, n_parts: us
         target_bits: 0,
         key_kind: KeyKind::ContextAndTarget,
     };
-    Prepared { contexts, keys, parts, layout, own_rows: OwnRows::None }
+    Prepared { contexts, keys, parts, layout: sizes.layout, own_rows: OwnRows::None }
 }
 
 /// Samples that are looked at to split the sequences.
@@ -77,119 +75,6 @@ fn split(keys: &SampleKeys, n_parts: usize) -> Vec<Range<u64>> {
     ends.dedup();
     let starts = std::iter::once(0).chain(ends.iter().copied());
     starts.zip(ends.iter().copied()).map(|(start, end)| start..end).filter(|range| !range.is_empty()).collect()
-}
-
-/// Bytes that a piece of a tree may take: all that is read and written for it stays in a processor's second cache.
-#[cfg(not(test))]
-const PIECE_BYTES: usize = 1 << 20;
-
-/// Nodes that a piece has at least, where the batch has as many.
-#[cfg(not(test))]
-const LEAST_NODES: usize = 64;
-
-/// Pieces of a few nodes, so that a small batch has many.
-#[cfg(test)]
-const PIECE_BYTES: usize = 1;
-#[cfg(test)]
-const LEAST_NODES: usize = 5;
-
-/// How much of what there is in a training.
-#[derive(Debug)]
-pub(super) struct Sizes {
-    layout: Layout,
-    packing: Packing,
-    /// Sequences in all, and most of a batch.
-    sequences: usize,
-    samples: usize,
-    /// Positions that are worked on, `T − 1`.
-    depth: usize,
-    /// Epochs that shuffle anew.
-    reorders: bool,
-    /// Most nodes of a piece, and most rows of the token table.
-    nodes: usize,
-    table_rows: usize,
-}
-
-impl Sizes {
-    pub(super) fn new(problem: &Problem, config: &TransformerConfig) -> Self {
-        let layout = Layout::new(config, &problem.freeze, None);
-        let depth = problem.window - 1;
-        let sequences = problem.tokens.len() / problem.window;
-        let samples = problem.batch_size.min(sequences);
-        let packing = Packing::new(config.n_vocab, problem.window);
-        let in_cache = (PIECE_BYTES / node_bytes(&layout, problem.window)).max(LEAST_NODES).max(depth);
-        let nodes = in_cache.min(samples.saturating_mul(depth));
-        let table_rows = depth * config.n_vocab.min(samples);
-        let reorders = problem.epochs.len() > 1;
-        Self { layout, packing, sequences, samples, depth, reorders, nodes, table_rows }
-    }
-
-    /// Of the parameters as they lie here.
-    pub(super) fn model_bytes(&self) -> usize {
-        size_of::<f32>() * self.layout.len
-    }
-
-    /// Of the keys and the order of the sequences.
-    pub(super) fn keys_bytes(&self) -> usize {
-        let words = self.packing.words();
-        let word = if self.packing.end() <= 1 << u16::BITS { size_of::<u16>() } else { size_of::<u32>() };
-        let order = if self.reorders { size_of::<u32>() } else { 0 };
-        self.sequences * (words * word + order)
-    }
-
-    /// About what a part takes for itself. A float, since sizes that no memory holds are asked for, too.
-    pub(super) fn part_bytes(&self) -> f64 {
-        let Self { layout, depth, .. } = self;
-        let layers = layout.layers.len() as f64;
-        let groups = layout.layers[0].len() as f64;
-        let [nodes, rows, depth, heads, d, stride, stride_module, width, keys] = [
-            self.nodes,
-            self.table_rows,
-            *depth,
-            layout.heads_padded,
-            layout.d_module,
-            layout.stride,
-            layout.stride_module,
-            table_width(layout),
-            key_width(layout),
-        ]
-        .map(|size| size as f64);
-        let later = if layers > 1.0 { 1.0 } else { 0.0 };
-        let circuits = layers * groups * 2.0 * d * (d * heads + 2.0 * width);
-        let tables = groups * rows * (4.0 * width + keys)
-            + nodes * (2.0 * groups * (layers - 1.0) * width)
-            + later * nodes * (2.0 * width + keys);
-        let weights = layers * groups * nodes * depth * heads;
-        let streams = (rows + (layers - 1.0) * nodes) * (2.0 * stride + 4.0 * stride_module)
-            + nodes * (2.0 * stride + (layers + 1.0) * stride_module);
-        let mlps: usize = layout.mlps.iter().flatten().map(|map| 4 * map.stride).sum();
-        4.0 * (layout.len as f64 + circuits + tables + weights + streams + nodes * mlps as f64)
-    }
-}
-
-/// Memory that a part may take whatever the size of the model, and how many times its parameters where those are large; in bytes.
-const MOST_BYTES: f64 = (1u64 << 31) as f64;
-const MOST_TIMES: f64 = 16.0;
-
-/// Why it cannot train the model; `None` if it can.
-pub(super) fn refused(problem: &Problem, config: &TransformerConfig) -> Option<String> {
-    let sizes = Sizes::new(problem, config);
-    let (bytes, model) = (sizes.part_bytes(), sizes.model_bytes() as f64);
-    (bytes > MOST_BYTES.max(MOST_TIMES * model)).then(|| {
-        let gib = |bytes: f64| bytes / (1u64 << 30) as f64;
-        format!("its circuits and tables would take {:.1} GiB beside {:.1} GiB of parameters", gib(bytes), gib(model))
-    })
-}
-
-/// About the bytes that a node takes.
-fn node_bytes(layout: &Layout, window: usize) -> usize {
-    let &Layout { stride, stride_module, heads_padded, .. } = layout;
-    let groups: usize = layout.layers.iter().map(Vec::len).sum();
-    let layers = layout.layers.len();
-    let (table, keys) = if layers > 1 { (table_width(layout), key_width(layout)) } else { (0, 0) };
-    let mlps: usize = layout.mlps.iter().flatten().map(|map| 2 * map.stride).sum();
-    let streams = layers * (2 * stride + 4 * stride_module) + 4 * stride;
-    size_of::<f32>() * (2 * groups * table + 2 * table + keys + streams + mlps + groups * window / 2 * heads_padded)
 }
 
 /// A range of the sequences, with all that the Transformer needs to work on it.
@@ -234,16 +119,11 @@ struct PrefixPart {
 type Sequence = (u64, u32);
 
 impl PrefixPart {
-    fn new(
-        problem: &Problem,
-        layout: Arc<Layout>,
-        config: &TransformerConfig,
-        packing: Packing,
-        range: Range<u64>,
-        [samples, capacity, table_rows]: [usize; 3],
-    ) -> Self {
+    fn new(problem: &Problem, config: &TransformerConfig, sizes: &Sizes, range: Range<u64>) -> Self {
+        let &Sizes { packing, samples, depth, nodes: capacity, table_rows, .. } = sizes;
+        let layout = Arc::clone(&sizes.layout);
         let flags = Flags::from(config);
-        let (depth, n_layers) = (problem.window - 1, config.n_layers);
+        let n_layers = config.n_layers;
         let first = (problem.order - 1).max(1) - 1;
         let law_context = problem.compared_law().map(|_| problem.order - 1);
         let deep = n_layers > 1;
@@ -392,10 +272,7 @@ impl PrefixPart {
             let (all, nodes) = (self.tree.rows_from(0).len(), self.tree.rows_from(first));
             let asking = if l == 0 { self.asking_in_table() } else { nodes.start };
             if l > 0 {
-                let spans: Vec<Span> = (0..self.tree.levels.len())
-                    .map(|position| Span { position, rows: self.tree.rows(position) })
-                    .collect();
-                self.streams[l].inputs::<I>(&spans, params, &layout, &self.flags);
+                self.streams[l].inputs::<I>(&self.tree.spans, params, &layout, &self.flags);
                 self.heads[l].fill::<I>(&layout, &self.streams[l], all, asking);
             }
             let (stream, heads, written) = (&self.streams[l], &mut self.heads[l], &mut self.written[l]);
@@ -491,9 +368,7 @@ impl PrefixPart {
             if self.flags.residual {
                 below[nodes.start * stride..nodes.end * stride].copy_from_slice(dx);
             }
-            let spans: Vec<Span> =
-                (0..self.tree.levels.len()).map(|position| Span { position, rows: self.tree.rows(position) }).collect();
-            stream.inputs_backward::<I>(&spans, params, below, &mut self.grad, &layout, &self.flags);
+            stream.inputs_backward::<I>(&self.tree.spans, params, below, &mut self.grad, &layout, &self.flags);
             std::mem::swap(&mut self.top, &mut self.below);
         }
     }
@@ -527,9 +402,16 @@ fn add_row(to: &mut [f32], row: &[f32]) {
     to.iter_mut().zip(row).for_each(|(to, x)| *to += x);
 }
 
+impl StepOn for PrefixPart {
+    #[inline(always)]
+    fn step_on<I: Isa>(&mut self, inputs: StepInputs) -> Tally {
+        self.gradient::<I>(inputs.params, inputs.keys)
+    }
+}
+
 impl Part for PrefixPart {
     fn step(&mut self, level: Detected, inputs: StepInputs) -> Tally {
-        dispatch(level, Gradient { part: self, inputs })
+        part::step(self, level, inputs)
     }
 
     fn shared_gradient(&mut self) -> &mut Buffer {
@@ -542,18 +424,5 @@ impl Part for PrefixPart {
         self.first_gradients.clear();
         self.mlps.clear();
         self.grad = Buffer::new(0);
-    }
-}
-
-struct Gradient<'a> {
-    part: &'a mut PrefixPart,
-    inputs: StepInputs<'a>,
-}
-
-impl Job for Gradient<'_> {
-    type Output = Tally;
-    #[inline(always)]
-    fn run<I: Isa>(self) -> Tally {
-        self.part.gradient::<I>(self.inputs.params, self.inputs.keys)
     }
 }

@@ -5,6 +5,7 @@
 
 use super::packing::Packing;
 use super::token_table::TokenTable;
+use crate::engine::stream::Span;
 use std::ops::Range;
 
 /// What a tree is made for.
@@ -55,8 +56,8 @@ pub(super) struct Target {
 pub(super) struct Tree {
     shape: TreeShape,
     pub(super) levels: Vec<Level>,
-    /// The first row of each level, and one more than the last row of all.
-    starts: Vec<usize>,
+    /// The rows of each level: a position's.
+    pub(super) spans: Vec<Span>,
     /// The sequence that was added last, its nodes and its rows of the token table.
     tokens: Vec<u32>,
     nodes: Vec<u32>,
@@ -68,7 +69,7 @@ impl Tree {
     pub(super) fn new(shape: TreeShape) -> Self {
         let levels = (1..shape.window).map(|_| Level::default()).collect();
         let [tokens, nodes, table_rows, next_tokens] = std::array::from_fn(|_| vec![0; shape.window]);
-        Self { shape, levels, starts: Vec::new(), tokens, nodes, table_rows, next_tokens }
+        Self { shape, levels, spans: Vec::new(), tokens, nodes, table_rows, next_tokens }
     }
 
     /// The tree of the first of `sequences` (sorted, as words) that have at most `capacity` nodes; returns how many they are.
@@ -138,27 +139,27 @@ impl Tree {
 
     /// Gives every node its row: levels lie one after another.
     fn number_rows(&mut self) {
-        self.starts.clear();
+        self.spans.clear();
         let mut start = 0;
-        for level in &self.levels {
-            self.starts.push(start);
-            start += level.tokens.len();
+        for (position, level) in self.levels.iter().enumerate() {
+            let end = start + level.tokens.len();
+            self.spans.push(Span { position, rows: start..end });
+            start = end;
         }
-        self.starts.push(start);
         for (p, level) in self.levels.iter_mut().enumerate() {
             for keys in level.node_keys.chunks_exact_mut(p + 1) {
-                keys.iter_mut().zip(&self.starts).for_each(|(key, &start)| *key += start as u32);
+                keys.iter_mut().zip(&self.spans).for_each(|(key, span)| *key += span.rows.start as u32);
             }
         }
     }
 
     /// The rows of a level.
     pub(super) fn rows(&self, level: usize) -> Range<usize> {
-        self.starts[level]..self.starts[level + 1]
+        self.spans[level].rows.clone()
     }
 
     /// The rows of the levels from `first` on.
     pub(super) fn rows_from(&self, first: usize) -> Range<usize> {
-        self.starts[first]..self.starts[self.levels.len()]
+        self.rows(first).start..self.rows(self.levels.len() - 1).end
     }
 }
