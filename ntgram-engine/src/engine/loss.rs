@@ -3,16 +3,13 @@
 
 use super::BLOCK;
 use super::batch_pairs::BatchPairs;
-use super::buffer::Buffer;
 use super::contexts::Contexts;
+use super::law_rows::LawRows;
 use super::simd::Isa;
 use super::unembed::{self, Scratch, Shape, Tally};
 use std::ops::Range;
 
 const ONES: [f32; BLOCK] = [1.0; BLOCK];
-
-/// A law of which fewer than one entry in so many is not zero is kept as a list of those.
-const SPARSE: usize = 8;
 
 /// What a pair's output is compared with.
 #[derive(Debug)]
@@ -21,10 +18,8 @@ enum Targets {
     Samples,
     /// Full divergence, fixed pairs: the law's rows by (block of pairs, target, pair in block).
     LawBlocks(Vec<f32>),
-    /// Full divergence: the law's rows, (contexts, N).
-    LawRows(Vec<f32>),
-    /// Full divergence, rows mostly zero: `entries[starts[c]..starts[c + 1]]` of context `c`.
-    LawEntries { starts: Vec<u32>, entries: Vec<(u16, f32)> },
+    /// Full divergence, listed pairs: the rows of the part's contexts.
+    Law(LawRows),
 }
 
 /// Everything that the loss of one part needs.
@@ -33,10 +28,6 @@ pub(super) struct BatchLoss {
     shape: Shape,
     of: Targets,
     scratch: Scratch,
-    /// Weights of one block, (N, 16), or those of its few targets, `16 k + lane`.
-    weights: Buffer,
-    targets: Vec<u32>,
-    target_weights: Vec<f32>,
 }
 
 impl BatchLoss {
@@ -53,7 +44,6 @@ impl BatchLoss {
             None => Targets::Samples,
             Some(table) => {
                 let row = |c: usize| &table[contexts.law_row(c) * n..][..n];
-                let nonzero: usize = range.clone().map(|c| row(c).iter().filter(|&&p| p != 0.0).count()).sum();
                 if fixed {
                     let mut blocks = vec![0.0; range.len().div_ceil(BLOCK) * BLOCK * n];
                     for (p, c) in range.enumerate() {
@@ -63,26 +53,12 @@ impl BatchLoss {
                         }
                     }
                     Targets::LawBlocks(blocks)
-                } else if nonzero * SPARSE <= n * range.len() {
-                    let (mut starts, mut entries) = (vec![0], Vec::with_capacity(nonzero));
-                    for c in range {
-                        entries.extend((0u16..).zip(row(c)).filter(|(_, p)| **p != 0.0).map(|(k, &p)| (k, p)));
-                        starts.push(entries.len() as u32);
-                    }
-                    Targets::LawEntries { starts, entries }
                 } else {
-                    Targets::LawRows(range.flat_map(row).copied().collect())
+                    Targets::Law(LawRows::new(n, range.map(row)))
                 }
             }
         };
-        Self {
-            shape,
-            of,
-            scratch: Scratch::new(shape),
-            weights: Buffer::new(n * BLOCK),
-            targets: Vec::new(),
-            target_weights: Vec::new(),
-        }
+        Self { shape, of, scratch: Scratch::new(shape) }
     }
 
     /// To be called before the blocks of a batch.
@@ -137,7 +113,6 @@ impl BatchLoss {
         let counts = &batch.counts[first..first + BLOCK];
         let size = BLOCK * shape.n;
         let of_block = |table: &[f32]| block * size..(block * size + size).min(table.len());
-        let lanes = 0..batch.pairs.len().saturating_sub(first).min(BLOCK);
 
         let mut correct = 0.0;
         if batch.fixed {
@@ -153,7 +128,7 @@ impl BatchLoss {
                 .count() as f32;
         }
 
-        let loss = match &self.of {
+        let loss = match &mut self.of {
             Targets::Samples if batch.fixed => {
                 let table = &batch.table[of_block(&batch.table)];
                 unembed::dense_targets::<I>(scratch, table, &ONES, &over_sum, factor)
@@ -162,25 +137,9 @@ impl BatchLoss {
             Targets::LawBlocks(blocks) => {
                 unembed::dense_targets::<I>(scratch, &blocks[of_block(blocks)], counts, &over_sum, factor)
             }
-            Targets::LawRows(law) => {
-                for l in lanes {
-                    let row = &law[batch.pairs[first + l] as usize * shape.n..][..shape.n];
-                    for (to, &x) in self.weights.chunks_exact_mut(BLOCK).zip(row) {
-                        to[l] = x;
-                    }
-                }
-                unembed::dense_targets::<I>(scratch, &self.weights, counts, &over_sum, factor)
-            }
-            Targets::LawEntries { starts, entries } => {
-                self.targets.clear();
-                self.target_weights.clear();
-                for l in lanes {
-                    let context = batch.pairs[first + l] as usize;
-                    let entries = &entries[starts[context] as usize..starts[context + 1] as usize];
-                    self.targets.extend(entries.iter().map(|&(k, _)| u32::from(k) * BLOCK as u32 + l as u32));
-                    self.target_weights.extend(entries.iter().map(|(_, p)| p * counts[l]));
-                }
-                unembed::sparse_targets::<I>(scratch, &self.targets, Some(&self.target_weights), &over_sum, factor)
+            Targets::Law(law) => {
+                let pairs = batch.pairs[first..].iter().zip(counts).map(|(&context, &count)| (context as usize, count));
+                law.compare::<I>(scratch, pairs, &over_sum, factor)
             }
         };
         // Of a logit that is NaN the logarithm would make a number.

@@ -15,7 +15,7 @@
 //!    are added, depend on the problem only: so does the result, whatever the number of threads.
 //! 3. The data: `contexts` numbers the contexts that occur, `keys` makes a few small numbers of each sample, `feed` shuffles these a
 //!    little ahead of the steps, epoch after epoch, `batch_pairs` sorts a batch by context.
-//! 4. The smallest model: `low_rank`. Its kernel, 16 contexts side by side: `loss` and `unembed`. The optimiser: `adam`, and
+//! 4. The smallest model: `low_rank`. Its kernel, 16 contexts side by side: `loss`, `law_rows` and `unembed`. The optimiser: `adam`, and
 //!    `deferred` for a table where most rows have no gradient.
 //! 5. The Transformer: `layout` (where the parameters lie), `stream` (what a layer reads of the residual stream), `circuits`, `mlp`,
 //!    `layer_norm`, `linear`. With these `prefix` trains any of them.
@@ -58,6 +58,7 @@ mod feed;
 mod functions;
 mod gemm;
 mod keys;
+mod law_rows;
 mod layer_norm;
 mod layout;
 mod linear;
