@@ -4,6 +4,7 @@
 
 What differs from the published kernel: a cell that panics or ends by `?` has failed, for Jupyter too, and the cells that wait
 behind it are not run; a file says while a cell runs; paths may have spaces; the system's linker is used, whatever others there are.
+And of rust-analyzer, the larger part of it, what no kernel calls is not compiled: refactorings, and diagnostics beside the compiler's.
 """
 
 import os
@@ -26,21 +27,27 @@ def patched(text, changes):
     return text
 
 
+def changes():
+    """What is changed: a crate, one of its files, and a unified diff of that file."""
+    for change in re.split(r"^--- a/", PATCH.read_text("utf-8"), flags=re.MULTILINE)[1:]:
+        yield *change.splitlines()[0].split("/", 1), change
+
+
 def patch_package(package, into):
     """Copies a crate's folder with those of our changes that are to it."""
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(package, into)
     name = package.name.rpartition("-")[0]
-    for change in re.split(r"^--- a/", PATCH.read_text("utf-8"), flags=re.MULTILINE)[1:]:
-        crate, file = change.splitlines()[0].split("/", 1)
+    for crate, file, change in changes():
         if crate == name:
             path = into / file
             path.write_text(patched(path.read_text("utf-8"), change), "utf-8")
 
 
 def main(rustc, *arguments):
+    crates = "|".join({crate for crate, _, _ in changes()})
     for place, argument in enumerate(arguments):
-        package = re.match(r"(.*/evcxr(?:_jupyter)?-[\d.]+)/src/\w+\.rs$", argument)
+        package = re.match(rf"(.*/(?:{crates})-[\d.]+)/src/\w+\.rs$", argument)
         if package:
             package = Path(package[1])
             into = Path(os.environ["CARGO_TARGET_DIR"], "patched", package.name)

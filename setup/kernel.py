@@ -175,8 +175,13 @@ def write_workspace(folder, settings, host, clone):
     write(folder / "apart/cell/Cargo.toml", cell)
     if not (folder / "apart/cell/src").is_symlink():
         (folder / "apart/cell/src").symlink_to("../../cell/src")
-    write(folder / ".cargo/config.toml", f"[target.{host}.tch]  # in the place of torch-sys' build script\n"
-          f"rustc-link-search = [{toml('native=' + settings['tch'])}]\nrustc-link-lib = [\"tch\"]\n")  # fmt: skip
+    write(folder / ".cargo/config.toml", "# In the place of torch-sys' build script.\n" + "\n".join(libtch(settings, host)) + "\n")
+
+
+def libtch(settings, host):
+    """Cargo's settings that have it take tch's C++ code as the set-up has built it, in the place of torch-sys' build script."""
+    return [f"target.{host}.tch.rustc-link-search = [{toml('native=' + settings['tch'])}]",
+            f'target.{host}.tch.rustc-link-lib = ["tch"]']  # fmt: skip
 
 
 def toml(text):
@@ -208,6 +213,21 @@ def linked(path, copy):
     except OSError:
         return False
     return True
+
+
+def pieces(stream):
+    """Lines of what a program prints, which may end as lines of progress do, without colours."""
+    rest = ""
+    while text := os.read(stream.fileno(), 1 << 16).decode("utf-8", "replace"):
+        *lines, rest = re.split(r"[\r\n]+", rest + text)
+        yield from (re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line) for line in lines if line.strip())
+    if rest.strip():
+        yield rest
+
+
+# Has cargo print its progress, and what it then prints: how many crates are done, of how many.
+SHOW_PROGRESS = {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
+PROGRESS = re.compile(r"Building \[.*\] (\d+)/(\d+)")
 
 
 class Locked:

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import kernel
+from steps import run_to_end
 
 TARGET = "wasm32-unknown-unknown"
 # Vectors of 128 bits; every browser has them since 2023.
@@ -31,11 +32,11 @@ def build(repository, folder, page, may_install):
     if not found:
         return f"no Rust that compiles for {TARGET}: `rustup target add {TARGET}`, or Debian's packages {' '.join(DEBIANS)}"
     cargo, env = found
-    command = [*cargo, "--locked", "--quiet", "--profile", "page", "--package", "ntgram-web", "--lib", "--target", TARGET]
+    command = [*cargo, "--locked", "--profile", "page", "--package", "ntgram-web", "--lib", "--target", TARGET]
     env["CARGO_TARGET_DIR"] = str(folder)
-    subprocess.run([cargo[0], "fetch", "--locked", "--quiet", "--target", TARGET], env=env, cwd=repository)
+    run_to_end([cargo[0], "fetch", "--locked", "--quiet", "--target", TARGET], env, repository)
     env["CARGO_ENCODED_RUSTFLAGS"] = "\x1f".join([VECTORS, *nameless(env, repository)])
-    if subprocess.run(command, env=env, cwd=repository).returncode:
+    if run_to_end(command, env, repository):
         return "it does not compile; the reason stands above"
     wasm = (folder / TARGET / "page/ntgram_web.wasm").read_bytes()
     kernel.write(page, assembled(repository / "ntgram-web/page", wasm))

@@ -8,8 +8,8 @@
     setup.py uninstall          remove the kernel spec and everything installed
 
 Each step says what it does, does nothing when it is done already, and goes on where it was interrupted: downloads
-and builds are made beside their place and moved there when whole. One set-up works at a time; another waits for it. Python's
-standard library only.
+and builds are made beside their place and moved there when whole. Steps that do not need each other work side by side (steps.py).
+One set-up works at a time; another waits for it. Python's standard library only.
 """
 
 import ast
@@ -21,6 +21,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import evcxr
 import kernel
 import page
 from kernel import write
+from steps import Step, Steps, run, run_to_end, say, show_output
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ntgram")
@@ -49,13 +51,7 @@ def main(arguments):
     cuda = "--cuda" in arguments
     arguments = [a for a in arguments if a != "--cuda"]
     if arguments[:1] == ["in"]:
-        settings = settings_for(cuda)
-        env = kernel.environment(settings, os.environ)
-        env["CARGO_TARGET_DIR"] = str(CACHE / "target")
-        if arguments[1:2] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
-            lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
-            os.set_inheritable(lock.fileno(), True)
-        os.execvpe(arguments[1], arguments[1:], env)
+        become(arguments[1:], settings_for(cuda))
     if arguments == ["browser"]:
         install_browser()
     elif not arguments:
@@ -79,14 +75,34 @@ def main(arguments):
 
 
 def install(settings, cuda):
-    install_packages("JupyterLab, nbclient and pytest", "setup/requirements.txt")
-    install_evcxr(settings)
-    install_libtorch(settings, cuda)
-    install_library_sources()
-    install_tch(settings)
-    warm_up(settings)
-    build_page(may_install=False)
-    install_kernel_spec(settings)
+    """Steps that others wait for come first."""
+    cells = CellBuild(settings)
+    steps = [
+        Step("Python", lambda: make_environment(CACHE / "python"), share=8),
+        Step("evcxr", lambda: install_evcxr(settings), share=480, compiles=True),
+        Step("crates", cells.build_crates, share=360, compiles=True),
+        Step("libtorch", lambda: install_libtorch(settings, cuda), ["Python"], share=60),
+        Step("JupyterLab", lambda: install_packages(PACKAGES, "setup/requirements.txt"), ["Python"], share=40),
+        Step("Rust's sources", install_library_sources, share=5),
+        Step("tch", lambda: install_tch(settings), ["libtorch"], share=90, compiles=True),
+        Step("core", cells.build_core, ["crates", "tch"], share=60, compiles=True),
+        Step("live page", lambda: build_page(may_install=False), ["crates", "Rust's sources"], share=60, compiles=True),
+    ]
+    names = [step.name for step in steps]
+    Steps([*steps, Step("kernel spec", lambda: install_kernel_spec(settings), names)]).run()
+
+
+def become(command, settings):
+    """Replaces this program by CMD, with the environment that the repository's crates are built and run in: that of the crates
+    behind the cells, so that what is built for the cells need not be built again."""
+    cells = CellBuild(settings)
+    env = cells.workspace_environment()
+    if command[:1] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
+        lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
+        os.set_inheritable(lock.fileno(), True)
+        cells.lend(CACHE / "target")
+        command = cells.with_libtch(command)
+    os.execvpe(command[0], command, env)
 
 
 def shut_out_python():
@@ -141,6 +157,15 @@ def package(name):
 
 # ---- the steps
 
+PACKAGES = "JupyterLab, nbclient and pytest"
+
+
+def make_environment(folder):
+    """Makes the virtual environment `folder`, unless its pip works."""
+    if not output_of(folder / "bin/python", "-m", "pip", "--version"):
+        run(sys.executable, "-m", "venv", "--clear", folder)
+
+
 def install_packages(title, requirements, folder=CACHE / "python", size=""):
     """Installs the packages that `requirements` names in the virtual environment `folder`."""
     wanted, python = (REPOSITORY / requirements).read_text(), folder / "bin/python"
@@ -148,8 +173,7 @@ def install_packages(title, requirements, folder=CACHE / "python", size=""):
     if stamp.exists() and stamp.read_text() == wanted and output_of(python, "--version"):
         return say(title, "already there")
     say(title, f"{folder}{size}")
-    if not output_of(python, "-m", "pip", "--version"):
-        run(sys.executable, "-m", "venv", "--clear", folder)
+    make_environment(folder)
     run(python, "-m", "pip", "install", "--quiet", "-r", REPOSITORY / requirements, env=pip_environment())
     run(python, "-c", CHECK_PACKAGES, *re.findall(r"^[\w-]+==\S+", wanted, re.MULTILINE))
     write(stamp, wanted)
@@ -229,9 +253,8 @@ def install_evcxr(settings):
     shutil.rmtree(build, ignore_errors=True)
 
 
-def settings_for(cuda):
-    """What the launcher must know."""
-    own = os.environ.get("LIBTORCH")
+def settings_for(cuda, own=os.environ.get("LIBTORCH")):
+    """What the launcher must know. `own`: the folder of the caller's libtorch."""
     if cuda and MACOS:
         sys.exit("ntgram: CUDA=1 is for Linux: there are no GPU packages for macOS")
     if own:
@@ -340,8 +363,9 @@ def install_library_sources():
     if not shutil.which("rustup"):
         return say(title, "not found, and no rustup to add them: install your system's package (Debian: rust-src)")
     say(title, "rustup component add rust-src")
-    if subprocess.run(["rustup", "component", "add", "rust-src"]).returncode:
-        print("    could not be added: cells will need a type at each `let` until `rustup component add rust-src` works")
+    if run_to_end(["rustup", "component", "add", "rust-src"]):
+        show_output()
+        say(title, "could not be added: cells will need a type at each `let` until `rustup component add rust-src` works")
 
 
 def install_tch(settings):
@@ -353,9 +377,7 @@ def install_tch(settings):
         return say(title, "already there")
     say(title, f"{library} (2 minutes)")
     env = kernel.environment(settings, os.environ)
-    listed = subprocess.run(["cargo", "metadata", "--format-version=1", "--locked"], env=env, cwd=REPOSITORY,
-                            stdout=subprocess.PIPE, text=True, check=True).stdout  # fmt: skip
-    packages = json.loads(listed)["packages"]
+    packages = metadata(env, REPOSITORY, "--locked")["packages"]
     (manifest,) = (p["manifest_path"] for p in packages if (p["name"], p["version"]) == ("torch-sys", TCH))
     torch = Path(settings["libtorch"])
     part = library.parent.with_name(library.parent.name + ".part")
@@ -365,9 +387,8 @@ def install_tch(settings):
     include = [f"-I{torch}/include", f"-I{torch}/include/torch/csrc/api/include"]
     sources = [Path(manifest).parent / "libtch" / name for name in ("torch_api.cpp", "torch_api_generated.cpp")]
     objects = [part / f"{source.stem}.o" for source in sources]
-    compiled = [subprocess.Popen([*compiler, *include, "-c", source, "-o", into]) for source, into in zip(sources, objects)]
-    if any([process.wait() for process in compiled]):  # noqa: C419: waits for all
-        sys.exit("ntgram: tch's C++ code does not compile; the reason stands above")
+    for source, into in zip(sources, objects):
+        run(*compiler, *include, "-c", source, "-o", into, env=env)
     gpu = [] if MACOS or not (torch / "lib/libtorch_cuda.so").exists() else ["-Wl,--no-as-needed", "-ltorch_cuda"]
     run(*compiler, "-shared", "-o", part / library.name, *objects, f"-L{torch}/lib", *gpu, "-ltorch_cpu", "-lc10", env=env)
     for leftover in objects:
@@ -376,30 +397,97 @@ def install_tch(settings):
     part.rename(library.parent)
 
 
-def warm_up(settings):
-    """Builds what cells need before the first one asks for it; cargo itself knows what is done already."""
-    env = kernel.environment(settings, os.environ)
-    # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
-    env["PATH"] = os.pathsep.join([f"{sysroot(env)}/bin", env["PATH"]])
-    warm = kernel.warm_folder(settings, env, REPOSITORY)
-    say("dependencies of the cells", f"{warm} (the first time takes 10 to 20 minutes)")
-    remove_old_builds(warm)
-    with kernel.Locked(warm.with_suffix(".lock")):
+def metadata(env, folder, *options):
+    """What cargo says about the workspace that `folder` is in."""
+    with tempfile.TemporaryFile() as answer:
+        run("cargo", "metadata", "--format-version=1", *options, env=env, cwd=folder, answer=answer)
+        answer.seek(0)
+        return json.load(answer)
+
+
+class CellBuild:
+    """Builds what cells need before the first one asks for it, in the warm folder; cargo itself knows what is done already. First
+    the crates behind the core, which need no libtorch: `build_crates`; then the core, which is linked: `build_core`. No kernel
+    copies the folder in between."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.env = kernel.environment(settings, os.environ)
+        # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
+        self.env["PATH"] = os.pathsep.join([f"{sysroot(self.env)}/bin", self.env["PATH"]])
+        self.warm = kernel.warm_folder(settings, self.env, REPOSITORY)
+        self.env |= {"RUSTFLAGS": kernel.RUSTFLAGS, "CARGO_TARGET_DIR": "target", "CARGO_BUILD_BUILD_DIR": "target"}
+        self.host = kernel.host(self.env)
+        self.lock = None
+
+    def build_crates(self):
+        warm = self.warm
+        say("crates behind the cells", warm)
+        remove_old_builds(warm)
+        self.lock = kernel.Locked(warm.with_suffix(".lock"))
+        self.lock.__enter__()
         if not warm.exists() and kernel.relatives(warm):
             part = warm.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             kernel.copy_build(kernel.relatives(warm)[0], part)
             part.rename(warm)
-        host = kernel.host(env)
-        kernel.write_workspace(warm, settings, host, REPOSITORY)
-        env["RUSTFLAGS"] = kernel.RUSTFLAGS
-        env["CARGO_TARGET_DIR"] = env["CARGO_BUILD_BUILD_DIR"] = "target"
+        kernel.write_workspace(warm, self.settings, self.host, REPOSITORY)
         # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
-        run("cargo", "fetch", "--quiet", env=env, cwd=warm / "cell")
-        run(*kernel.build_core("cargo", host), env=env, cwd=warm / "cell")
-        about = {"sysroot": sysroot(env), "rustc": kernel.rustc_says(env, "-vV"), "clone": str(REPOSITORY)}
-        write(warm / "made-for.json", json.dumps(about))  # the seal: other clones may copy it
-        os.utime(warm / "made-for.json")
+        run("cargo", "fetch", "--quiet", env=self.env, cwd=warm / "cell")
+        crates = needed_by("ntgram-core", metadata(self.env, warm / "anchor", "--filter-platform", self.host))
+        run("cargo", "build", *(f"--package={crate}" for crate in crates), "--target", self.host, "--manifest-path",
+            "../anchor/Cargo.toml", env=self.env, cwd=warm / "cell")  # fmt: skip
+
+    def build_core(self):
+        run(*kernel.build_core("cargo", self.host), env=self.env, cwd=self.warm / "cell")
+        about = {"sysroot": sysroot(self.env), "rustc": kernel.rustc_says(self.env, "-vV"), "clone": str(REPOSITORY)}
+        write(self.warm / "made-for.json", json.dumps(about))  # the seal: other clones may copy it
+        os.utime(self.warm / "made-for.json")
+        self.lock.__exit__()
+
+
+    def workspace_environment(self):
+        """The environment for builds of the workspace and for what they make: flags and target of the crates behind the cells."""
+        env = kernel.environment(self.settings, os.environ)
+        standard_library = kernel.rustc_says(env, "--print", "target-libdir")
+        env[kernel.LIBRARY_PATH] = os.pathsep.join([env[kernel.LIBRARY_PATH], self.settings["tch"], standard_library])
+        return env | {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_BUILD_TARGET": self.host, "RUSTFLAGS": kernel.RUSTFLAGS}
+
+    def with_libtch(self, command):
+        """A command of cargo's that takes tch's C++ code as it is built already, as the cells do."""
+        place = next((place for place, word in enumerate(command) if place and word[0] not in "+-"), None)
+        if place is None or command[place] not in BUILDING or not Path(self.settings["tch"]).exists():
+            return command
+        options = [f"--config={line}" for line in kernel.libtch(self.settings, self.host)]
+        return [*command[: place + 1], *options, *command[place + 1 :]]
+
+    def lend(self, target):
+        """Puts copies of the crates behind the cells into a build folder that has none for this platform. Nothing that is built
+        there is seen by kernels."""
+        if (target / self.host).exists() or not (self.warm / "made-for.json").exists():
+            return
+        part = target.with_suffix(".part")
+        shutil.rmtree(part, ignore_errors=True)
+        with kernel.Locked(self.warm.with_suffix(".lock"), shared=True, told=say_that_it_waits):
+            kernel.copy_build(self.warm / "cell/target", part)
+        for own in [*part.rglob("*ntgram[-_]*")]:  # the core as cells load it
+            shutil.rmtree(own) if own.is_dir() else own.unlink(missing_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
+        for path in sorted(part.iterdir(), key=lambda path: path.name == self.host):  # the one that is asked for above comes last
+            if not (target / path.name).exists():
+                path.rename(target / path.name)
+        shutil.rmtree(part)
+
+
+# Subcommands of cargo that build, or that ask what would be built.
+BUILDING = {"b", "bench", "build", "c", "check", "clippy", "d", "doc", "fix", "r", "run", "rustc", "rustdoc", "t", "test"}
+
+
+def needed_by(name, listed):
+    """The crates that a package needs itself to run, as cargo names them, by cargo's metadata."""
+    ids = {package["name"]: package["id"] for package in listed["packages"]}
+    (node,) = (node for node in listed["resolve"]["nodes"] if node["id"] == ids[name])
+    return [needed["pkg"] for needed in node["deps"] if any(kind["kind"] is None for kind in needed["dep_kinds"])]
 
 
 def build_page(may_install):
@@ -409,6 +497,7 @@ def build_page(may_install):
     say("the live page", f"{file} (the first time takes a minute)")
     reason = page.build(REPOSITORY, CACHE / "page/target", file, may_install)
     if reason:
+        show_output()
         file.unlink(missing_ok=True)
         say("the live page", f"left out: {reason}")
     return None if reason else file
@@ -416,18 +505,18 @@ def build_page(may_install):
 
 def build_site(folder):
     """The live page first, then what it leads to. Needs no libtorch and no kernel: the notebooks are shown as they are committed."""
-    install_packages("JupyterLab, nbclient and pytest", "setup/requirements.txt")
+    install_packages(PACKAGES, "setup/requirements.txt")
     file = build_page(may_install=True)
     if not file:
         sys.exit("ntgram: no site without its first page; the reason stands above")
     say("documentation of the crates", "cargo doc (the first time takes some minutes)")
-    env = {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
+    cells = CellBuild(settings_for(cuda=False, own=None))
     with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
         run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-core", "-p", "ntgram-web",
-            "--features", "ntgram-core/doc-only", "--target-dir", CACHE / "target", env=env, cwd=REPOSITORY)  # fmt: skip
+            "--features", "ntgram-core/doc-only", env=cells.workspace_environment(), cwd=REPOSITORY)  # fmt: skip
         doc = CACHE / "page/doc"
         shutil.rmtree(doc, ignore_errors=True)
-        shutil.copytree(CACHE / "target/doc", doc)
+        shutil.copytree(CACHE / "target" / cells.host / "doc", doc)
     run(PYTHON, "-Es", "-X", "utf8", REPOSITORY / "setup/site_pages.py", file, doc, folder)
 
 
@@ -504,10 +593,6 @@ def uninstall():
 
 # ---- small tools
 
-def say(title, what):
-    print(f"ntgram: {title}: {what}", flush=True)
-
-
 def say_that_it_waits(seconds):
     if seconds < 0.5 or seconds % 60 < 0.5:
         say("another set-up or build is running", f"waiting for its end, {seconds:.0f} s")
@@ -524,15 +609,6 @@ def output_of(*command, env=None):
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""
-
-
-def run(*command, env=None, cwd=None):
-    """Runs a command with its output shown; ends with a plain message if it fails."""
-    command = [str(part) for part in command]
-    if subprocess.run(command, env=env, cwd=cwd).returncode:
-        sys.exit(f"ntgram: this failed: {' '.join(command)}\n"
-                 "        The reason stands above. Once it is mended, the same `make` goes on from here "
-                 "(environment.md, \"When something fails\").")  # fmt: skip
 
 
 if __name__ == "__main__":

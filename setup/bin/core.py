@@ -53,13 +53,12 @@ def wait_for(warm, folder, page):
 
 def build(command, env, page):
     """Runs cargo, whose messages for evcxr go to stdout; its status."""
-    env = env | {"CARGO_TERM_PROGRESS_WHEN": "always", "CARGO_TERM_PROGRESS_WIDTH": "80"}
-    cargo = subprocess.Popen(command, env=env, stderr=subprocess.PIPE)
+    cargo = subprocess.Popen(command, env=env | kernel.SHOW_PROGRESS, stderr=subprocess.PIPE)
     compiled = 0
-    for line in pieces(cargo.stderr):
-        progress = re.search(r"Building \[.*\] (\d+/\d+)", line)
+    for line in kernel.pieces(cargo.stderr):
+        progress = kernel.PROGRESS.search(line)
         if progress and compiled:
-            page.say_at_times(f"compiling, {progress[1]} crates are done")
+            page.say_at_times(f"compiling, {progress[1]}/{progress[2]} crates are done")
         elif not progress:
             print(line, file=sys.stderr)
         if line.lstrip().startswith("Blocking"):
@@ -73,16 +72,6 @@ def build(command, env, page):
                          "compiling the crates behind ntgram-core for this kernel alone, which takes minutes; "
                          "`make run` in the repository does it once for all kernels")  # fmt: skip
     return cargo.wait()
-
-
-def pieces(stream):
-    """Lines of a stream, which may end as lines of progress do."""
-    rest = ""
-    while text := os.read(stream.fileno(), 1 << 16).decode("utf-8", "replace"):
-        *lines, rest = re.split(r"[\r\n]+", rest + text)
-        yield from (re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", line) for line in lines if line.strip())
-    if rest.strip():
-        yield rest
 
 
 def main():
