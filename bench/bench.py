@@ -183,7 +183,8 @@ def machine():
 
 
 if __name__ == "__main__":
-    examples = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"), "debug/examples")
+    target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"), os.environ.get("CARGO_BUILD_TARGET", ""))
+    examples = target / "debug/examples"
     results = HERE / "RESULTS.md"
     mark = "<!-- written by hand below -->"
     rest = results.read_text().partition(mark)[2] if results.exists() else "\n"

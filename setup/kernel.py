@@ -161,7 +161,8 @@ def write_workspace(folder, settings, host, clone):
         if not (folder / "locked").exists() or (folder / "locked").read_text("utf-8") != lock:
             write(folder / "Cargo.lock", lock)
             write(folder / "locked", lock)
-        dependencies += f"ntgram-core = {{ path = {toml(clone / 'ntgram-core')} }}\n"
+        # The page, too, which the core's tests use: so the crates behind both have the features that the tests need.
+        dependencies += "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
     if clone or not (folder / "anchor/Cargo.toml").exists():
         write(folder / "anchor/Cargo.toml", package.format("anchor") + dependencies)
     write(folder / "anchor/src/lib.rs", "")

@@ -183,7 +183,8 @@ def install_packages(title, requirements, folder=CACHE / "python", size=""):
 CHECK_PACKAGES = """
 import importlib, importlib.metadata, sys
 for name, version in [wanted.split("==") for wanted in sys.argv[1:]]:
-    found, file = importlib.metadata.version(name), importlib.import_module(name.replace("-", "_")).__file__
+    module = {"pytest-xdist": "xdist"}.get(name, name.replace("-", "_"))
+    found, file = importlib.metadata.version(name), importlib.import_module(module).__file__
     if found != version or not file.startswith(sys.prefix):
         sys.exit(f"ntgram: {name} {version} is wanted in {sys.prefix}, but {file} is version {found}")
 """
@@ -233,6 +234,10 @@ def install_browser():
         sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 
 
+# Its speed is rust-analyzer's, which waits for memory: more optimisation is not seen.
+EVCXR_BUILD = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "1"}
+
+
 def install_evcxr(settings):
     program = Path(settings["evcxr"])
     root = program.parent.parent
@@ -244,7 +249,7 @@ def install_evcxr(settings):
     compiler = build / "rustc"
     write(compiler, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(REPOSITORY / "setup/evcxr.py"))} "$@"\n')
     compiler.chmod(0o755)
-    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
+    env = kernel.environment(settings, os.environ) | EVCXR_BUILD | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
     part = root.with_name(root.name + ".part")
     run("cargo", "install", "--locked", "--root", part, f"evcxr_jupyter@{EVCXR}", env=env)
     if b"x-evcxr-failure" not in (part / "bin" / program.name).read_bytes():

@@ -426,3 +426,19 @@ def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells
     assert {path: (cells.warm / "cell/target" / path).read_text() for path in built} == built, "kernels see nothing of it"
     cells.lend(target)
     assert (target / cells.host / "debug/.fingerprint/polars-1/lib-polars").read_text() == "changed in place", "once is enough"
+
+
+def features(*options):
+    """Each crate that runs, or that compiles, in builds with these options, with its features."""
+    listed = subprocess.run(["cargo", "tree", "--offline", "--locked", "--prefix=none", "--format={p} with {f}", *options],
+                            cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout  # fmt: skip
+    return {line.removesuffix(" (*)") for line in listed.splitlines() if "/ntgram-" not in line}
+
+
+def test_the_tests_need_the_features_that_the_crates_behind_the_cells_have():
+    core = {crate.split(" with ")[0] for crate in features("--edges=normal", "-p", "ntgram-core")}
+    cells = features("--edges=normal", "-p", "ntgram-core", "-p", "ntgram-web")  # the anchor's
+    tests = features("--edges=normal,dev", "--workspace", "--exclude", "ntgram-engine")
+    assert "cargo test --workspace --exclude ntgram-engine" in (REPOSITORY / "Makefile").read_text()
+    missing = {crate for crate in cells - tests if crate.split(" with ")[0] in core}
+    assert len(core) > 100 and not missing, "cargo would compile these and all that needs them once more"

@@ -9,7 +9,7 @@ import json
 import sys
 
 # Of these crates' dependencies, only these are kept.
-KEPT = {"ntgram-core": {"ntgram-engine", "tch"}, "ntgram-engine": set(), "tch": {"torch-sys"}, "torch-sys": set()}
+KEPT = {"anchor": {"ntgram-core"}, "ntgram-core": {"ntgram-engine", "tch"}, "ntgram-engine": set(), "tch": {"torch-sys"}, "torch-sys": set()}
 
 
 def outline(listed):
