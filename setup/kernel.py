@@ -156,15 +156,17 @@ def write_workspace(folder, settings, host, clone):
     `apart` is the cell without the core, for `bin/cargo`. `clone`: the repository whose core it is, or None."""
     package = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
     dependencies = "\n[dependencies]\n"
+    anchor = folder / "anchor/Cargo.toml"
     if clone:
-        lock = (clone / "Cargo.lock").read_text("utf-8")
-        if not (folder / "locked").exists() or (folder / "locked").read_text("utf-8") != lock:
-            write(folder / "Cargo.lock", lock)
-            write(folder / "locked", lock)
         # The page, too, which the core's tests use: so the crates behind both have the features that the tests need.
         dependencies += "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
-    if clone or not (folder / "anchor/Cargo.toml").exists():
-        write(folder / "anchor/Cargo.toml", package.format("anchor") + dependencies)
+        wanted, lock = package.format("anchor") + dependencies, (clone / "Cargo.lock").read_text("utf-8")
+        if text_of(anchor) != wanted or text_of(folder / "locked") != lock:  # cargo leaves in its lock what is needed only
+            write(folder / "Cargo.lock", lock)
+            write(folder / "locked", lock)
+            write(anchor, wanted)
+    elif not anchor.exists():
+        write(anchor, package.format("anchor") + dependencies)
     write(folder / "anchor/src/lib.rs", "")
     write(folder / "Cargo.toml", settings["workspace"])
     cell = package.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'
@@ -183,6 +185,11 @@ def libtch(settings, host):
     """Cargo's settings that have it take tch's C++ code as the set-up has built it, in the place of torch-sys' build script."""
     return [f"target.{host}.tch.rustc-link-search = [{toml('native=' + settings['tch'])}]",
             f'target.{host}.tch.rustc-link-lib = ["tch"]']  # fmt: skip
+
+
+def text_of(path):
+    """What a file holds; None if it is not there."""
+    return path.read_text("utf-8") if path.exists() else None
 
 
 def toml(text):
