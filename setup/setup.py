@@ -174,7 +174,7 @@ def install_packages(title, requirements, folder=CACHE / "python", size=""):
         return say(title, "already there")
     say(title, f"{folder}{size}")
     make_environment(folder)
-    run(python, "-m", "pip", "install", "--quiet", "-r", REPOSITORY / requirements, env=pip_environment())
+    run(python, "-m", "pip", "install", "--quiet", "--no-compile", "-r", REPOSITORY / requirements, env=pip_environment())
     run(python, "-c", CHECK_PACKAGES, *re.findall(r"^[\w-]+==\S+", wanted, re.MULTILINE))
     write(stamp, wanted)
 
@@ -234,8 +234,8 @@ def install_browser():
         sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 
 
-# Its speed is rust-analyzer's, which waits for memory: more optimisation is not seen.
-EVCXR_BUILD = {"CARGO_PROFILE_RELEASE_OPT_LEVEL": "1"}
+# Parts of evcxr that cells do not wait for: completion and its like, and messages to Jupyter. The analysis of cells is elsewhere.
+SELDOM_CALLED = ["ra_ap_ide", "ra_ap_ide_assists", "ra_ap_ide_completion", "ra_ap_ide_diagnostics", "ra_ap_ide_ssr", "tokio", "zeromq"]
 
 
 def install_evcxr(settings):
@@ -249,9 +249,10 @@ def install_evcxr(settings):
     compiler = build / "rustc"
     write(compiler, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(REPOSITORY / "setup/evcxr.py"))} "$@"\n')
     compiler.chmod(0o755)
-    env = kernel.environment(settings, os.environ) | EVCXR_BUILD | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
+    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
     part = root.with_name(root.name + ".part")
-    run("cargo", "install", "--locked", "--root", part, f"evcxr_jupyter@{EVCXR}", env=env)
+    quickly = [f"--config=profile.release.package.{crate}.opt-level=1" for crate in SELDOM_CALLED]
+    run("cargo", "install", "--locked", "--root", part, *quickly, f"evcxr_jupyter@{EVCXR}", env=env)
     if b"x-evcxr-failure" not in (part / "bin" / program.name).read_bytes():
         sys.exit("ntgram: evcxr was compiled without setup/evcxr.patch: does a setting of cargo's replace RUSTC_WRAPPER?")
     part.rename(root)
@@ -387,7 +388,8 @@ def install_tch(settings):
     torch = Path(settings["libtorch"])
     part = library.parent.with_name(library.parent.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
-    compiler = [*os.environ.get("CXX", "c++").split(), "-O2", "-fPIC", "-w", "-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=1",
+    # It passes calls on to libtorch: there is nothing to optimise.
+    compiler = [*os.environ.get("CXX", "c++").split(), "-O1", "-fPIC", "-w", "-std=c++17", "-D_GLIBCXX_USE_CXX11_ABI=1",
                 *os.environ.get("CXXFLAGS", "").split()]  # fmt: skip
     include = [f"-I{torch}/include", f"-I{torch}/include/torch/csrc/api/include"]
     sources = [Path(manifest).parent / "libtch" / name for name in ("torch_api.cpp", "torch_api_generated.cpp")]

@@ -107,6 +107,8 @@ class Steps:
                         self.end(*self.ended.get(timeout=1.0))
                     self.tokens.settle()
                     self.screen.progress(lambda: self.progress(time.monotonic() - begun))
+                if time.monotonic() - begun >= WORTH_TELLING:
+                    self.screen.say(f"ntgram: all {len(self.steps)} steps are done, in {in_words(time.monotonic() - begun)}")
             finally:
                 self.stop()
                 self.screen.clear()

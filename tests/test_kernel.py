@@ -192,7 +192,7 @@ def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
 
 
 def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
-    needs = {"ctx": ["ntgram-core", "added"], "ntgram-core": ["ntgram-engine", "tch", "polars"],
+    needs = {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core", "ntgram-web"], "ntgram-web": ["zip"], "ntgram-core": ["ntgram-engine", "tch", "polars"],
              "ntgram-engine": ["zip"], "tch": ["torch-sys", "zip"],
              "torch-sys": ["libc", "cc"], "polars": ["libc"], "added": ["libc"], "zip": [], "libc": [], "cc": []}  # fmt: skip
     nodes = [
@@ -200,11 +200,12 @@ def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
         for name, on in needs.items()
     ]
     packages = [{"id": f"{name}#1", "name": name} for name in needs]
-    listed = {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": ["ctx#1"]}
+    listed = {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": ["ctx#1", "anchor#1"]}
     outlined = outline.outline(json.loads(json.dumps(listed)))
-    assert {p["name"] for p in outlined["packages"]} == {"ctx", "ntgram-core", "ntgram-engine", "added", "tch", "torch-sys", "libc"}
+    seen = {"ctx", "anchor", "ntgram-core", "ntgram-engine", "added", "tch", "torch-sys", "libc"}
+    assert {p["name"] for p in outlined["packages"]} == seen
     left = {node["id"][:-2]: [d["name"] for d in node["deps"]] for node in outlined["resolve"]["nodes"]}
-    assert left == {"ctx": ["ntgram-core", "added"], "ntgram-core": ["ntgram-engine", "tch"], "ntgram-engine": [], "tch": ["torch-sys"], "torch-sys": [],
+    assert left == {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core"], "ntgram-core": ["ntgram-engine", "tch"], "ntgram-engine": [], "tch": ["torch-sys"], "torch-sys": [],
                     "added": ["libc"], "libc": []}  # fmt: skip
 
 

@@ -323,8 +323,8 @@ def test_the_line_of_progress_says_what_is_done_at_work_and_left(tmp_path, monke
     made.run()
     line = r"ntgram: 1 of 4 steps are done, \d s(, about 1 min left)?; at work: big \(12/48 crates\); then: end, spec"
     assert re.search(line, screen.getvalue()), screen.getvalue()
-    assert "step 2 of 4, big: done in" in screen.getvalue()
-    assert screen.getvalue().count("\r\x1b[K") == (0 if not terminal else screen.getvalue().count(" are done,"))
+    assert "step 2 of 4, big: done in" in screen.getvalue() and "all 4 steps are done, in" in screen.getvalue()
+    assert screen.getvalue().count("\r\x1b[K") == (screen.getvalue().count(" of 4 steps are done,") if terminal else 0)
 
 
 def test_the_time_left_counts_what_is_done_on_this_machine():
@@ -426,6 +426,25 @@ def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells
     assert {path: (cells.warm / "cell/target" / path).read_text() for path in built} == built, "kernels see nothing of it"
     cells.lend(target)
     assert (target / cells.host / "debug/.fingerprint/polars-1/lib-polars").read_text() == "changed in place", "once is enough"
+
+
+def test_a_build_folder_has_the_whole_lock_when_what_it_needs_changes(tmp_path):
+    settings = {"workspace": "[workspace]", "tch": "/tch"}
+    clone = tmp_path / "clone"
+    kernel.write(clone / "Cargo.lock", "all versions")
+    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    lock, anchor = tmp_path / "build/Cargo.lock", tmp_path / "build/anchor/Cargo.toml"
+    lock.write_text("cargo's cut")
+    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    assert lock.read_text() == "cargo's cut"
+    before = anchor.read_text()
+    anchor.write_text(before.replace("ntgram-web", "ntgram-wed"))  # as an older set-up wrote it
+    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    assert lock.read_text() == "all versions" and anchor.read_text() == before
+    lock.write_text("cargo's cut")
+    kernel.write(clone / "Cargo.lock", "other versions")
+    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    assert lock.read_text() == "other versions"
 
 
 def features(*options):
