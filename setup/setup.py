@@ -588,7 +588,7 @@ def uninstall():
         if folder.exists():
             shutil.rmtree(folder)
             print(f"ntgram: removed {folder}")
-    ours = ["python", "peers", "evcxr-*", "libtorch-*", "tch-*", "warm", "kernels", "target", "page"]
+    ours = ["python", "peers", "evcxr-*", "libtorch-*", "tch-*", "warm", "kernels", "target", "target.part", "page"]
     for path in [path for pattern in ours for path in CACHE.glob(pattern)]:
         shutil.rmtree(path, ignore_errors=True)
         print(f"ntgram: removed {path}")
