@@ -44,6 +44,7 @@ class Step:
         self.output = collections.deque(maxlen=KEPT_LINES)
         self.begun = self.seconds = None  # when it began, how long it took
         self.crates = None  # done, and of how many
+        self.found = 0.0  # the part that was done before it began
         self.number, self.all = 0, None
 
     def show_output(self):
@@ -58,10 +59,16 @@ class Step:
     def part_done(self):
         """Which part of it is done, from 0 to 1."""
         if self.seconds is not None or self.begun is None:
-            return float(self.seconds is not None)
+            return float(self.seconds is not None)  # of one that has not begun nobody knows yet what is there
         if self.crates:
             return self.crates[0] / self.crates[1]
         return 0.9 * min(1.0, (time.monotonic() - self.begun) / self.share)
+
+    def progress(self, crates, of):
+        """A program of its says how far it is."""
+        if self.crates is None:
+            self.found = crates / of
+        self.crates = crates, of
 
     def about(self):
         """Its name and how far it is."""
@@ -154,11 +161,11 @@ class Steps:
         then = [step.name for step in self.steps if step.begun is None]
         # What was there already says nothing about this machine.
         counted = [step for step in self.steps if step.seconds is None or step.seconds >= WORTH_TELLING]
-        shares = sum(step.share for step in counted)
-        shares_done = sum(step.share * step.part_done() for step in counted)
+        shares_done = sum(step.share * max(0.0, step.part_done() - step.found) for step in counted)
+        shares_left = sum(step.share * (1.0 - step.part_done()) for step in counted)
         text = f"ntgram: {len(done)} of {len(self.steps)} steps are done, {in_words(seconds)}"
-        if shares_done > 0.1 * shares:
-            text += f", about {in_words(seconds * (shares - shares_done) / shares_done, rough=True)} left"
+        if shares_done > 0.1 * (shares_done + shares_left):
+            text += f", about {in_words(seconds * shares_left / shares_done, rough=True)} left"
         text += f"; at work: {', '.join(step.about() for step in at_work)}" if at_work else ""
         return text + (f"; then: {', '.join(then)}" if then else "")
 
@@ -310,7 +317,7 @@ def run_to_end(command, env=None, cwd=None, answer=None):
             for line in pieces(program.stderr if answer else program.stdout):
                 progress = PROGRESS.search(line)
                 if progress:
-                    step.crates = int(progress[1]), int(progress[2])
+                    step.progress(int(progress[1]), int(progress[2]))
                 else:
                     step.output.append(line)
     finally:

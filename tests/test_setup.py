@@ -332,9 +332,15 @@ def test_the_time_left_counts_what_is_done_on_this_machine():
     there, b, c = made.steps
     there.begun, there.seconds = 0.0, 0.1  # was there already
     assert "left" not in made.progress(300.0)
-    b.begun, b.crates = 0.0, (50, 100)
+    b.begun = 0.0
+    b.progress(0, 100)
+    b.progress(50, 100)
     assert "about 12 min left" in made.progress(300.0)  # 150 of 500 in five minutes
-    b.seconds, b.crates = 600.0, None
+    b.crates = None
+    b.progress(40, 100)  # an interrupted build goes on
+    b.progress(60, 100)
+    assert "about 27 min left" in made.progress(300.0)  # 60 in five minutes, and 120 and 200 are left
+    b.seconds, b.found = 600.0, 0.0
     assert "about 7 min left" in made.progress(600.0)  # 300 of 500 in ten
 
 
