@@ -17,7 +17,7 @@ from pathlib import Path
 
 from configurations import FAMILY, GROWTH, NOTEBOOK, SHORT
 from limits import core, operations
-from results import PATH, machine, record_top
+from results import PATH, machine, record_top, times
 
 HERE = Path(__file__).resolve().parent
 # A training may take as much memory whatever the sizes: `SMALL_MEMORY` in engine/division.rs.
@@ -149,10 +149,6 @@ class Bench:
         self.say("", "## Short of what is asked", "", *([f"- {line}" for line in self.short] or ["Nothing."]))
         print(f"bench: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
         return "\n".join(self.lines)
-
-
-def times(ratio):
-    return f"{ratio:.1f}×" if ratio < 100 else f"{ratio:.0f}×"
 
 
 def versus(ratio, least):

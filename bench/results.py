@@ -39,3 +39,7 @@ def machine():
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     return f"{found[1] if found else platform.processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
+
+
+def times(ratio):
+    return f"{ratio:.1f}×" if ratio < 100 else f"{ratio:.0f}×"
