@@ -67,7 +67,7 @@ lab: setup
 	@$(OURS) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
 
 # This crate's engines beside PyTorch eager and JAX, on the notebook's models and the wider family; installs those two for it (5 GB),
-# and writes bench/RESULTS.md. About 25 minutes, 8 with BENCH=--quick.
+# and writes bench/RESULTS.md. About 15 minutes, 8 with BENCH=--quick.
 bench: setup
 	@$(SETUP) peers
 	$(IN) cargo build --locked --examples
