@@ -74,7 +74,8 @@ bench: setup
 	@$(IN) "$(PEERS)/python" $(ISOLATED) bench/bench.py $(BENCH)
 
 # How long PyTorch and JAX would take for the paper's 34 tables, extrapolated, beside our run of them: BENCH_PAPER="--ours a.csv --wall 40"
-# is what `ntgram-sweep gather --tasks a.csv --timings` wrote and the minutes that the run took. 8 minutes, 3 with --quick; see bench/RESULTS.md.
+# is what `ntgram-sweep gather --tasks a.csv --timings` wrote and the minutes that the run took. Writes a section of bench/RESULTS.md, in 8
+# minutes, 3 with --quick.
 bench-paper:
 	@$(SETUP) peers
 	@"$(PEERS)/python" $(ISOLATED) bench/paper.py $(BENCH_PAPER)

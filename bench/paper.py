@@ -194,7 +194,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="two rows of each table, shorter")
     parser.add_argument("--dry", action="store_true", help="print the section only")
-    parser.add_argument("--ours", type=Path, metavar="CSV", help="our trainings, as `ntgram-sweep gather --tasks CSV --timings` writes them")
+    parser.add_argument("--ours", type=Path, metavar="CSV", help="our trainings: `ntgram-sweep gather --tasks CSV --timings`")
     parser.add_argument("--wall", type=float, metavar="MINUTES", help="the wall time of all of them together")
     options = parser.parse_args()
     if options.wall and not options.ours:

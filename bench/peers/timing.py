@@ -1,4 +1,4 @@
-"""How the peers in JAX train and how their time is taken, the same for all models: Adam over the batches, compiled whole (jit of a scan)."""
+"""How the peers in JAX train and how it is timed, the same for all models: Adam over the batches, compiled whole (jit of a scan)."""
 
 import time
 
