@@ -56,6 +56,19 @@ def test_our_seconds_are_added_up_by_experiment(tmp_path):
         paper.our_seconds(whole)
 
 
+def test_ratios_are_of_wall_times_and_of_the_faster_jax():
+    hours = {"PyTorch": 3.0, "JAX vmap": 2.0, "JAX one by one": 1.0}
+    seconds = {(experiment, name): (3600 * whole, 360) for experiment in EXPERIMENTS for name, whole in hours.items()}
+    ours = dict.fromkeys(EXPERIMENTS, 60.0)
+    found = {line.split(" | ")[0]: line for line in paper.lines(seconds, ours, 14, 2)}
+    assert found["| `exp_6`"] == "| `exp_6` | 120 | 491,520 | 1.0 | 2.0 | 3.00 | 2.00 (0.10) | 1.00 (0.10) | 90.0× | 30.0× |"
+    assert found["| **all**"] == "| **all** | 1,285 | 8,785,920 | 7.0 | 14.0 | 21.00 | 14.00 (0.70) | 7.00 (0.70) | 90.0× | 30.0× |"
+    busy = {line.split(" | ")[0]: line for line in paper.lines(seconds, ours, None, 2)}
+    assert "| 1.0 | 0.5 |" in busy["| `exp_6`"]
+    alone = {line.split(" | ")[0]: line for line in paper.lines(seconds, None, None, 2)}
+    assert alone["| `exp_6`"].endswith("|  |  | 3.00 | 2.00 (0.10) | 1.00 (0.10) |  |  |")
+
+
 def test_each_program_keeps_what_others_wrote(tmp_path):
     path = tmp_path / "RESULTS.md"
     results.record_top("# top", path)
