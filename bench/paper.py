@@ -173,18 +173,19 @@ def section(contenders, table, options):
         ours = f"the seconds that each training took, added up, and the run's {options.wall:g} minutes, shared out by them"
     else:
         ours = "the seconds that each training took, added up, and the minutes if all cores were busy to the end"
-    ways = ", ".join(f"{name} {c.way} ({c.gain:.1f} times as fast)" for name, c in contenders.items())
+    ways = ", ".join(f"{name}: {c.way} {c.gain:.1f} times as fast" for name, c in contenders.items())
     return "\n".join([
         "## The paper's tables",
         "",
-        f"`make bench-paper`{', quick' if options.quick else ''}, {datetime.date.today()}. {machine()}",
+        f"`make bench-paper`{', quick' if options.quick else ''}, {datetime.date.today()}; load {options.load:.1f} when it began. "
+        f"{machine()}",
         "",
         f"All trainings of the paper's 34 tables. Ours, `make paper`: {ours}. **PyTorch and JAX are extrapolated** from {options.least:g} "
         f"seconds of steps of {rows}, all cores busy; rows between lie on straight lines. PyTorch is the authors' loop written plainly: "
         "their modules one after the other, a `DataLoader` that shuffles. JAX is compiled with the loop over an epoch's batches, once for "
         "each row, for all repetitions side by side (`vmap`) or one by one; its shuffling is not counted. Both learn uniform random "
         "tokens, and have the accuracy of each step. One process with all cores or one on each core, whichever was faster at "
-        f"H = {PILOT[1]} of {PILOT[0]}: {ways}.",
+        f"H = {PILOT[1]} of {PILOT[0]} ({ways}).",
         "",
         *table,
     ])  # fmt: skip
@@ -200,6 +201,7 @@ def main():
     if options.wall and not options.ours:
         parser.error("--wall is the time of the trainings that --ours names")
     options.least = 0.2 if options.quick else 0.5
+    options.load, _, _ = os.getloadavg()
     begun = time.perf_counter()
     ours = our_seconds(options.ours) if options.ours else None  # first of all: what is wrong with it shows at once
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count()))
