@@ -1,10 +1,12 @@
-# make run | test | test-wasm | test-ui | lab | site | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
+# make run | test | test-wasm | test-ui | lab | site | refresh | bench | bench-paper | latency | deny | uninstall
+# environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
 #   LAB=--no-browser      options for JupyterLab
 #   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
+#   BENCH_PAPER=--quick   options for the benchmark of the paper's tables
 #   LATENCY=--rounds=5    options for the measurement of latency
 #   SITE=/a/folder        where `site` writes
 
@@ -26,7 +28,7 @@ EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEB
 
 SITE ?= results/site
 
-.PHONY: run test test-wasm test-ui lab site refresh bench latency deny setup uninstall
+.PHONY: run test test-wasm test-ui lab site refresh bench bench-paper latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -70,6 +72,13 @@ bench: setup
 	@$(SETUP) peers
 	$(IN) cargo build --locked --examples
 	@$(IN) "$(PEERS)/python" $(ISOLATED) bench/bench.py $(BENCH)
+
+# How long PyTorch and JAX would take for the paper's 34 tables, extrapolated, beside our run of them: BENCH_PAPER="--ours a.csv --wall 40"
+# is what `ntgram-sweep gather --tasks a.csv --timings` wrote and the minutes that the run took. Writes a section of bench/RESULTS.md, in 8
+# minutes, 3 with --quick.
+bench-paper:
+	@$(SETUP) peers
+	@"$(PEERS)/python" $(ISOLATED) bench/paper.py $(BENCH_PAPER)
 
 # How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
 latency: setup
