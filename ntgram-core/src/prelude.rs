@@ -23,6 +23,7 @@ pub use crate::notebook::{Page, Show, explore, show};
 pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, Solid, display_heatmaps};
 pub use crate::rng::TorchRng;
 pub use crate::statistics::{least, mean, most};
+pub use crate::sweep::{Plan, Sweep, sweep, sweep_to};
 pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
 pub use crate::toy::{Company, Toy, ToyConfig, ToyOptions, train_toys};
