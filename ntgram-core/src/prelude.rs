@@ -20,7 +20,7 @@ pub use crate::models::{
     Activations, Freeze, LowRank, LowRankConfig, Model, ModelConfig, Norm, Skips, Transformer, TransformerConfig,
 };
 pub use crate::notebook::{Page, Show, explore, show};
-pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, Solid, display_heatmaps};
+pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Marker, Panel, Plane, Slider, Solid, display_heatmaps};
 pub use crate::rng::TorchRng;
 pub use crate::statistics::{least, mean, most};
 pub use crate::table::{Row, Table, df, row};
