@@ -1,4 +1,4 @@
-# make run | test | test-wasm | test-ui | lab | site | refresh | bench | bench-paper | latency | deny | uninstall
+# make run | test | test-wasm | test-ui | lab | paper | site | refresh | bench | bench-paper | latency | deny | uninstall
 # environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
@@ -7,6 +7,7 @@
 #   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
 #   BENCH_PAPER=--quick   options for the benchmark of the paper's tables
+#   ONLY=exp_6            one experiment or table of the paper
 #   LATENCY=--rounds=5    options for the measurement of latency
 #   SITE=/a/folder        where `site` writes
 
@@ -19,6 +20,7 @@ ISOLATED  := -Es -X utf8
 SETUP     := $(PYTHON) $(ISOLATED) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
 OURS      := "$(INSTALLED)/python" $(ISOLATED)
+TARGET    := $(INSTALLED:python/bin=target)
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
 # Runs the notebook runner on each of NOTEBOOK: one path, which may have spaces, or several.
@@ -28,7 +30,7 @@ EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEB
 
 SITE ?= results/site
 
-.PHONY: run test test-wasm test-ui lab site refresh bench bench-paper latency deny setup uninstall
+.PHONY: run test test-wasm test-ui lab paper site refresh bench bench-paper latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -43,6 +45,7 @@ test: setup
 	$(IN) cargo test --workspace --locked
 	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
 	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
+	@$(SETUP) cluster
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui
 
@@ -61,6 +64,14 @@ test-ui: setup
 	@$(SETUP) browser
 	@$(SETUP) site results/site
 	$(OURS) -m pytest tests/ui
+
+# The paper's 34 tables, or one of them; goes on where it was ended. Needs a Rust toolchain alone.
+paper:
+	cargo build --release --locked --package ntgram-sweep --target-dir "$(TARGET)"
+	"$(TARGET)/release/ntgram-sweep" run plans/paper.toml --to results/paper $(if $(ONLY),--only "$(ONLY)")
+	"$(TARGET)/release/ntgram-sweep" gather plans/paper.toml --to results/paper $(if $(ONLY),--only "$(ONLY)") \
+	  --points results/paper_points.csv --tasks results/paper_tasks.csv --timings
+	@echo "ntgram: results/paper_points.csv and results/paper_tasks.csv"
 
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.
 lab: setup
