@@ -157,8 +157,11 @@ impl From<LossName> for Loss {
     }
 }
 
-/// The experiments with their defaults, and their axes in the order in which they are written.
-pub(super) fn experiments(document: &Document, text: &str) -> Result<Vec<(Experiment, Vec<(String, Axis)>)>, Error> {
+/// An experiment and its axes, in the order in which they are written.
+pub(super) type WithAxes = (Experiment, Vec<(String, Axis)>);
+
+/// The experiments with their defaults and axes.
+pub(super) fn experiments(document: &Document, text: &str) -> Result<Vec<WithAxes>, Error> {
     let whole: Table = text.parse().map_err(|e: toml::de::Error| document.refuse(None, &[], e.message()))?;
     let file: File = typed(document, None, Value::Table(whole))?;
     if file.experiment.is_empty() {
