@@ -12,6 +12,7 @@ crate::groups! {
     "Table::write_csv, Table::write_parquet" => table_files,
     "Table as Show, DataFrame as Show" => shown_tables,
     "Tensor as Show, Law as Show, Data as Show, Sequences as Show, Transformer as Show, LowRank as Show, History as Show" => shown_things,
+    "LineFit as Show, PowerLawFit as Show" => shown_fits,
     "Figure as Show, Slider as Show, Page as Show, Shown as Show, Result as Show" => shown_pictures,
     "[T] as Show, Vec as Show, [T; N] as Show, () as Show" => shown_values,
     "Show::shown, Show::evcxr_display, show" => showing,
@@ -162,6 +163,19 @@ fn shown_things(calls: &mut Calls) {
             let odd = History { loss: list.clone(), accuracy: list.clone(), seconds: f64::NAN, ..history.clone() };
             let other = History { accuracy: vec![], seconds: -1.0, ..odd.clone() };
             Ok(fit(&odd.shown()?)? && fit(&other.shown()?)?)
+        });
+    }
+}
+
+fn shown_fits(calls: &mut Calls) {
+    let line = line_fit(&[1.0, 2.0, 3.0], &[1.0, 2.0, 2.5]).unwrap();
+    let law = power_law_fit(&[1.0, 2.0, 3.0], &[1.0, 2.0, 2.5]).unwrap();
+    for odd in ODD {
+        calls.right(format!("{odd}"), || {
+            let line = LineFit { slope: odd, intercept_error: odd, chi_squared: Some(odd), ..line.clone() };
+            let none = LineFit { degrees_of_freedom: 0, chi_squared: None, ..line.clone() };
+            let law = PowerLawFit { coefficient: odd, line: line.clone(), ..law.clone() };
+            Ok(fit(&line.shown()?)? && fit(&none.shown()?)? && fit(&law.shown()?)?)
         });
     }
 }
