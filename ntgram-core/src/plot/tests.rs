@@ -240,7 +240,7 @@ fn groups(picture: &Picture, color: Rgb) -> Vec<(f64, usize)> {
     let columns: Vec<usize> = (0..picture.width).filter(|&x| rows(x).next().is_some()).collect();
     let extent = |group: &[usize]| {
         let top = group.iter().filter_map(|&x| rows(x).next()).min().unwrap();
-        let bottom = group.iter().filter_map(|&x| rows(x).last()).max().unwrap();
+        let bottom = group.iter().filter_map(|&x| rows(x).next_back()).max().unwrap();
         ((group[0] + group[group.len() - 1]) as f64 / 2.0, bottom + 1 - top)
     };
     columns.chunk_by(|a, b| a + 1 == *b).map(extent).collect()
