@@ -27,6 +27,6 @@ mod tests {
         assert_eq!(line.shown().unwrap().text(), line.to_string());
         let law = power_law_fit(&[1.0, 2.0, 4.0], &[2.0, 4.1, 8.0]);
         let text = law.shown().unwrap().text();
-        assert!(text.starts_with("exponent 1.0 (95 % ") && text.contains(", coefficient 2.0 (95 % "), "{text}");
+        assert!(text.starts_with("exponent 1.00 (95 % ") && text.contains(", coefficient 2.0"), "{text}");
     }
 }

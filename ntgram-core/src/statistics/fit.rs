@@ -243,7 +243,8 @@ impl LineFit {
     /// ```
     ///
     /// # Errors
-    /// Ends that are not finite or not in their order; and as [`slope_interval`](Self::slope_interval).
+    /// Ends that are not finite, not in their order, or so far away that heights are no finite numbers; and as
+    /// [`slope_interval`](Self::slope_interval).
     pub fn band(&self, from: f64, to: f64, level: f64) -> Result<FitBand> {
         if !from.is_finite() || !(to - from).is_finite() || from >= to {
             let expected = "both ends must be finite, the first below the second";
@@ -254,7 +255,11 @@ impl LineFit {
         let reach = self.reach(level)?;
         let ends =
             |x: &f64| (self.predict(*x) - reach * self.error_at(*x), self.predict(*x) + reach * self.error_at(*x));
-        let (low, high) = xs.iter().map(ends).unzip();
+        let (low, high): (Vec<f64>, Vec<f64>) = xs.iter().map(ends).unzip();
+        if !low.iter().chain(&high).all(|end| end.is_finite()) {
+            let expected = "the line's height there is too large for a number";
+            return Err(Error::argument("from", format!("{from} with `to` {to}"), expected));
+        }
         Ok(FitBand { ys: xs.iter().map(|x| self.predict(*x)).collect(), xs, low, high })
     }
 

@@ -11,6 +11,7 @@ use super::inputs::{HUGE, ODD, law, tensors, unwritable};
 crate::groups! {
     "generate_data, sample_data" => drawn,
     "Data::from_sequences" => own_sequences,
+    "Data::check_sizes" => sizes,
     "Data::law, Data::head, Data::tokens, Data::sequences, Data::context_window, Data::batch_size, Data::num_batch, Data::n_vocab, Data::rows, Data::sequence, Data::column_sums" => what_data_says,
     "Data::shuffle, Data::next_shuffle, Data::batches, Batches::fill" => batches,
     "write_whole" => whole_files,
@@ -132,6 +133,20 @@ fn whole_files(calls: &mut Calls) {
             write_whole(Path::new(path), b"")?;
             write_whole(Path::new(path), &[7; 100_000])?;
             Ok(std::fs::read(path).unwrap() == [7; 100_000])
+        });
+    }
+}
+
+fn sizes(calls: &mut Calls) {
+    for size in HUGE.into_iter().chain([0]) {
+        calls.either(format!("{size} sequences a batch"), "batch_size|batch_size * num_batch", || {
+            Data::check_sizes((size, 2), 3, 3).map(|()| size > 0 && size < 1 << 40)
+        });
+        calls.either(format!("{size} batches"), "num_batch|batch_size * num_batch", || {
+            Data::check_sizes((2, size), 3, 3).map(|()| size > 0 && size < 1 << 40)
+        });
+        calls.either(format!("windows of {size}"), "context_window", || {
+            Data::check_sizes((2, 2), size, 3).map(|()| size >= 3)
         });
     }
 }
