@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ntgram_core::error::check_index;
-use ntgram_core::laws::{check_prefix, prefix_tables};
+use ntgram_core::laws::{check_power_unif, check_prefix, prefix_tables};
 use ntgram_core::prelude::*;
 
 use super::calls::Calls;

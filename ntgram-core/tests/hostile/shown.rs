@@ -71,7 +71,9 @@ fn tables(calls: &mut Calls) {
 }
 
 fn table_lookups(calls: &mut Calls) {
-    let table = || Table::from_rows([row!["a" => 1.5, "b" => "x", "k" => 3], row!["a" => f64::NAN, "b" => "", "k" => -1]]).unwrap();
+    let table = || {
+        Table::from_rows([row!["a" => 1.5, "b" => "x", "k" => 3], row!["a" => f64::NAN, "b" => "", "k" => -1]]).unwrap()
+    };
     for name in ["", "A", "a ", "\0", "🦀", "c"] {
         calls.refused(format!("numbers of {name:?}"), "column", || table().numbers(name));
         calls.refused(format!("rows by {name:?}"), "column", || table().only(name, 1));

@@ -10,7 +10,7 @@ use super::calls::Calls;
 use super::inputs::{HUGE, ODD, law, low_rank, of_paper, texts, transformer};
 
 crate::groups! {
-    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, TrainOptions::epochs, TrainOptions::schedule, TrainOptions::rng, TrainOptions::rate, TrainOptions::steps_on, TrainOptions::check, TrainOptions::first_rng, stream_words, Snapshots::every, Snapshots::of" => options,
+    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, TrainOptions::epochs, TrainOptions::schedule, TrainOptions::rng, TrainOptions::rate, TrainOptions::steps_on, TrainOptions::check, instructions, TrainOptions::first_rng, stream_words, Snapshots::every, Snapshots::of" => options,
     "train, Training::new" => trainings,
     "" => windows_and_orders,
     "" => epochs,
@@ -105,6 +105,7 @@ fn options(calls: &mut Calls) {
             Ok(checked.is_ok() == (x.is_finite() && x > 0.0) && checked.map(|()| true)?)
         });
     }
+    calls.right("instructions", || Ok(!ntgram_engine::engine::instructions().is_empty()));
     calls.refused("check of no epochs", "epochs", || quiet().epochs(0).check());
     calls.refused("check of no threads", "threads", || TrainOptions { threads: Some(0), ..quiet() }.check());
     calls.refused("check of no batches", "max_batches", || TrainOptions { max_batches: Some(0), ..quiet() }.check());
