@@ -12,7 +12,7 @@
 #   SITE=/a/folder        where `site` writes
 
 PYTHON   ?= python3
-NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
+NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb notebooks/memorisation.ipynb
 
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
 # Without the caller's settings for Python, and in UTF-8 whatever the locale.
@@ -45,8 +45,10 @@ test: setup
 	$(IN) cargo test --workspace --locked
 	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
 	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
+	@$(OURS) setup/notebook.py notebooks/memorisation.ipynb --to results
 	@$(SETUP) cluster
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
+	  NTGRAM_EXECUTED_MEMORISATION=results/memorisation.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui
 
 # The engine's tests on WebAssembly's vectors, in node: `rustup target add wasm32-wasip1`. Those that start threads are left out.

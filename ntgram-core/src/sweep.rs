@@ -82,7 +82,7 @@ pub fn sweep_to(plan: &Plan, folder: impl AsRef<Path>) -> Result<Sweep> {
     let (done, total) = (summary.done, summary.total);
     let stopped = if summary.stopped { ", stopped: run the cell again to go on" } else { "" };
     println!("{done} of {total} trainings, {} of them now, in {:.1} s{stopped}", summary.computed, summary.seconds);
-    let gathered = gather(plan.tasks(), &store)?;
+    let gathered = gather(plan, &store)?;
     let [points, tasks] = [gathered.points(), gathered.tasks(Timings::With)].map(|rows| table(&rows));
     Ok(Sweep { points: points?, tasks: tasks?, done, total, folder: store.folder().to_owned() })
 }

@@ -2,6 +2,7 @@
 
 use ntgram_engine::{Error, Result};
 
+use crate::plan::Plan;
 use crate::result::{Outcome, Tails};
 use crate::store::{State, Store};
 use crate::task::Task;
@@ -31,6 +32,8 @@ pub struct Rows {
 pub struct Gathered<'a> {
     /// The tasks, and their states.
     pub states: Vec<(&'a Task, State)>,
+    /// The [digest](Plan::digest) of the plan that they are a part of.
+    pub plan: &'a str,
 }
 
 /// What to gather beside what the plan decides: it differs from run to run.
@@ -43,13 +46,13 @@ pub enum Timings {
     With,
 }
 
-/// Reads what `store` has for these tasks.
+/// Reads what `store` has for a plan's tasks.
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn gather<'a>(tasks: &'a [Task], store: &Store) -> Result<Gathered<'a>> {
+pub fn gather<'a>(plan: &'a Plan, store: &Store) -> Result<Gathered<'a>> {
     let state = |task| Ok((task, store.state(task)?));
-    Ok(Gathered { states: tasks.iter().map(state).collect::<Result<_>>()? })
+    Ok(Gathered { states: plan.tasks().iter().map(state).collect::<Result<_>>()?, plan: plan.digest() })
 }
 
 impl Gathered<'_> {
@@ -65,7 +68,7 @@ impl Gathered<'_> {
         columns.extend(axes.clone());
         columns.extend(head(["repetition", "parameters", "steps"]));
         columns.extend(head(MEASURES));
-        columns.extend(head(["unif_loss", "version", "key"]));
+        columns.extend(head(["unif_loss", "version", "key", "plan"]));
         if timings == Timings::With {
             columns.extend(head(["seconds", "instructions"]));
         }
@@ -76,7 +79,8 @@ impl Gathered<'_> {
             row.extend(axes.iter().map(|axis| Cell::Number(task.axis(axis))));
             row.extend([task.repetition, outcome.parameters, outcome.steps].map(Cell::Whole));
             row.extend(measures(outcome).map(Cell::Number));
-            row.extend([Cell::Number(Some(outcome.unif_loss)), text(&result.version), text(&result.key)]);
+            row.push(Cell::Number(Some(outcome.unif_loss)));
+            row.extend([&result.version, &result.key, self.plan].map(|name| text(name)));
             if timings == Timings::With {
                 row.extend([Cell::Number(Some(outcome.seconds)), text(&result.instructions)]);
             }
@@ -94,7 +98,7 @@ impl Gathered<'_> {
         columns.extend(axes.clone());
         columns.extend(head(["parameters", "steps", "count", "diverged"]));
         columns.extend(MEASURES.iter().flat_map(|name| [(*name).to_owned(), format!("{name}_se")]));
-        columns.push("unif_loss".to_owned());
+        columns.extend(head(["unif_loss", "plan"]));
         let mut points: Vec<(&Task, Vec<&Outcome>)> = vec![];
         for (task, state) in &self.states {
             let Some(outcome) = outcome(state) else { continue };
@@ -117,6 +121,7 @@ impl Gathered<'_> {
             row.push(Cell::Number(
                 mean_and_error(&outcomes.iter().map(|outcome| outcome.unif_loss).collect::<Vec<_>>()).0,
             ));
+            row.push(text(self.plan));
             row
         };
         Rows { columns, rows: points.into_iter().map(row).collect() }

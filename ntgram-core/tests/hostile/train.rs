@@ -105,7 +105,7 @@ fn options(calls: &mut Calls) {
             Ok(checked.is_ok() == (x.is_finite() && x > 0.0) && checked.map(|()| true)?)
         });
     }
-    calls.right("instructions", || Ok(!ntgram_engine::engine::instructions().is_empty()));
+    calls.right("instructions", || Ok(!ntgram_core::ntgram_engine::engine::instructions().is_empty()));
     calls.refused("check of no epochs", "epochs", || quiet().epochs(0).check());
     calls.refused("check of no threads", "threads", || TrainOptions { threads: Some(0), ..quiet() }.check());
     calls.refused("check of no batches", "max_batches", || TrainOptions { max_batches: Some(0), ..quiet() }.check());

@@ -52,7 +52,7 @@ fn carry_out(arguments: Arguments) -> Result<u8> {
         Do::Gather { selection, to, tasks, points, timings } => {
             let plan = selected(&selection)?;
             let store = Store::open(&to)?;
-            let gathered = gather(plan.tasks(), &store)?;
+            let gathered = gather(&plan, &store)?;
             let timings = if timings { Timings::With } else { Timings::Without };
             if tasks.is_none() && points.is_none() {
                 print(&gathered.points().to_csv()?)?;
