@@ -1,15 +1,18 @@
-# make run | test | test-wasm | test-ui | lab | site | refresh | bench | latency | deny | uninstall; environment.md says what is installed where.
+# make run | test | test-wasm | test-ui | lab | paper | site | refresh | bench | bench-paper | latency | deny | uninstall
+# environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
 #   PYTHON=/a/python3     another Python to make the virtual environment from
 #   LAB=--no-browser      options for JupyterLab
 #   CHROMIUM=/a/browser   the browser for test-ui, if not the system's Chromium
 #   BENCH=--quick         options for the benchmark
+#   BENCH_PAPER=--quick   options for the benchmark of the paper's tables
+#   ONLY=exp_6            one experiment or table of the paper
 #   LATENCY=--rounds=5    options for the measurement of latency
 #   SITE=/a/folder        where `site` writes
 
 PYTHON   ?= python3
-NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb
+NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb notebooks/memorisation.ipynb
 
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
 # Without the caller's settings for Python, and in UTF-8 whatever the locale.
@@ -17,6 +20,7 @@ ISOLATED  := -Es -X utf8
 SETUP     := $(PYTHON) $(ISOLATED) setup/setup.py $(if $(CUDA),--cuda)
 IN        := $(SETUP) in
 OURS      := "$(INSTALLED)/python" $(ISOLATED)
+TARGET    := $(INSTALLED:python/bin=target)
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
 # Runs the notebook runner on each of NOTEBOOK: one path, which may have spaces, or several.
@@ -26,33 +30,41 @@ EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEB
 
 SITE ?= results/site
 
-.PHONY: run test test-wasm test-ui lab site refresh bench latency deny setup uninstall
+.PHONY: run test test-wasm test-ui lab paper site refresh bench bench-paper latency deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
 	$(call EXECUTE,--to results)
 
-# Everything that must hold before a change lands. The engine apart from the other crates: what its benchmarks need would have cargo
-# compile the crates behind the cells once more. Of the last tests two files at a time.
+# Cargo's packages in two parts. What the engine's benchmarks and the sweeps' program need would give the crates behind the cells other
+# features, and have cargo compile them once more.
+APART := -p ntgram-engine -p ntgram-sweep
+REST  := --workspace --exclude ntgram-engine --exclude ntgram-sweep
+
+# Everything that must hold before a change lands. Of the last tests two files at a time.
 test: setup
 	@$(call SAY,1,formatting)
 	cargo fmt --all --check
 	@$(call SAY,2,lints)
-	$(IN) cargo clippy -p ntgram-engine --all-targets --locked -- -D warnings
-	$(IN) cargo clippy --workspace --exclude ntgram-engine --all-targets --locked -- -D warnings
+	$(IN) cargo clippy $(APART) --all-targets --locked -- -D warnings
+	$(IN) cargo clippy $(REST) --all-targets --locked -- -D warnings
 	@$(call SAY,3,documentation)
-	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc $(APART) --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc $(REST) --no-deps --document-private-items --locked
 	@$(call SAY,4,the engine with overflow checks)
 	$(IN) cargo test --profile checked -p ntgram-engine --locked
-	@$(call SAY,5,the engine)
-	$(IN) cargo test -p ntgram-engine --locked
+	@$(call SAY,5,the engine and the sweeps)
+	$(IN) cargo test $(APART) --locked
 	@$(call SAY,6,the other crates)
-	$(IN) cargo test --workspace --exclude ntgram-engine --locked
+	$(IN) cargo test $(REST) --locked
 	@$(call SAY,7,the notebooks)
 	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
 	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
+	@$(OURS) setup/notebook.py notebooks/memorisation.ipynb --to results
+	@$(SETUP) cluster
 	@$(call SAY,8,the kernel and what the notebooks show)
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
+	  NTGRAM_EXECUTED_MEMORISATION=results/memorisation.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui --numprocesses 2 --dist loadfile
 
 SAY = echo "ntgram: test $(1) of 8, $(2)"
@@ -73,16 +85,31 @@ test-ui: setup
 	@$(SETUP) site results/site
 	$(OURS) -m pytest tests/ui
 
+# The paper's 34 tables, or one of them; goes on where it was ended. Needs a Rust toolchain alone.
+paper:
+	cargo build --release --locked --package ntgram-sweep --target-dir "$(TARGET)"
+	"$(TARGET)/release/ntgram-sweep" run plans/paper.toml --to results/paper $(if $(ONLY),--only "$(ONLY)")
+	"$(TARGET)/release/ntgram-sweep" gather plans/paper.toml --to results/paper $(if $(ONLY),--only "$(ONLY)") \
+	  --points results/paper_points.csv --tasks results/paper_tasks.csv --timings
+	@echo "ntgram: results/paper_points.csv and results/paper_tasks.csv"
+
 # JupyterLab in the browser; choose the kernel "Rust (ntgram)" for a new notebook.
 lab: setup
 	@$(OURS) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB) notebooks
 
 # This crate's engines beside PyTorch eager and JAX, on the notebook's models and the wider family; installs those two for it (5 GB),
-# and writes bench/RESULTS.md. About 25 minutes, 8 with BENCH=--quick.
+# and writes bench/RESULTS.md. About 15 minutes, 8 with BENCH=--quick.
 bench: setup
 	@$(SETUP) peers
 	$(IN) cargo build --locked --examples -p ntgram-core
 	@$(IN) "$(PEERS)/python" $(ISOLATED) bench/bench.py $(BENCH)
+
+# How long PyTorch and JAX would take for the paper's 34 tables, extrapolated, beside our run of them: BENCH_PAPER="--ours a.csv --wall 40"
+# is what `ntgram-sweep gather --tasks a.csv --timings` wrote and the minutes that the run took. Writes a section of bench/RESULTS.md, in 8
+# minutes, 3 with --quick.
+bench-paper:
+	@$(SETUP) peers
+	@"$(PEERS)/python" $(ISOLATED) bench/paper.py $(BENCH_PAPER)
 
 # How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
 latency: setup

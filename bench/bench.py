@@ -9,8 +9,6 @@ of the ratios asked for. `configurations` has what is measured, `limits` what co
 import datetime
 import math
 import os
-import platform
-import re
 import statistics
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from pathlib import Path
 
 from configurations import FAMILY, GROWTH, NOTEBOOK, SHORT
 from limits import core, operations
+from results import PATH, machine, record_top, times
 
 HERE = Path(__file__).resolve().parent
 # A training may take as much memory whatever the sizes: `SMALL_MEMORY` in engine/division.rs.
@@ -152,10 +151,6 @@ class Bench:
         return "\n".join(self.lines)
 
 
-def times(ratio):
-    return f"{ratio:.1f}×" if ratio < 100 else f"{ratio:.0f}×"
-
-
 def versus(ratio, least):
     if ratio is None:
         return ""
@@ -176,18 +171,7 @@ def fit(x, y):
     return sum((a - mx) * (b - my) for a, b in zip(x, y)) / sum((a - mx) ** 2 for a in x)
 
 
-def machine():
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    return f"{found[1] if found else platform.processor()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}."
-
-
 if __name__ == "__main__":
     target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"), os.environ.get("CARGO_BUILD_TARGET", ""))
-    examples = target / "debug/examples"
-    results = HERE / "RESULTS.md"
-    mark = "<!-- written by hand below -->"
-    rest = results.read_text().partition(mark)[2] if results.exists() else "\n"
-    text = Bench(examples, sys.executable, "--quick" in sys.argv).run()
-    results.write_text(f"{text}\n\n{mark}{rest}")
-    print(f"bench: written to {results}")
+    record_top(Bench(target / "debug/examples", sys.executable, "--quick" in sys.argv).run())
+    print(f"bench: written to {PATH}")

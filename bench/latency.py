@@ -4,14 +4,13 @@
 
 Bare evcxr is the same program without this project's launcher and without any dependency; its cells do on plain vectors
 what ours do on models. A cell's time is from the request to the kernel's idle message. Prints the table and writes it to
-bench/RESULTS.md, as the section "Latency of a cell" below the mark.
+bench/RESULTS.md.
 """
 
 import argparse
 import datetime
 import json
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
+from results import record
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "setup"))
@@ -27,7 +27,6 @@ sys.path.insert(0, str(HERE.parent / "setup"))
 import setup  # noqa: E402
 
 SECONDS = 900  # for one cell, at most
-MARK = "<!-- written by hand below -->"
 TITLE = "## Latency of a cell"
 
 # What a user runs first, cell by cell: up to the first trained model.
@@ -152,14 +151,6 @@ def table(ours, bare, rounds):
     return "\n".join(lines) + "\n"
 
 
-def record(section):
-    """Writes the section below the mark of RESULTS.md, in the place of an older one."""
-    path = HERE / "RESULTS.md"
-    measured, _, by_hand = path.read_text().partition(MARK)
-    by_hand = re.sub(rf"(?ms)^{TITLE}$.*?(?=^## |\Z)", "", by_hand).rstrip("\n")
-    path.write_text(f"{measured}{MARK}{by_hand}\n\n{section}")
-
-
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=3)
@@ -175,7 +166,7 @@ def main():
     section = table(ours, bare, options.rounds)
     print(section)
     if not options.dry:
-        record(section)
+        record("latency.py", section)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     setup.py [--cuda]           install what is missing
     setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
     setup.py peers              install what the benchmark compares with
+    setup.py cluster            install what runs sweeps on a cluster of one machine
     setup.py browser            install what drives the notebooks in a browser
     setup.py site FOLDER        build the site: the live page, the notebooks as pages, the crates' documentation
     setup.py uninstall          remove the kernel spec and everything installed
@@ -57,7 +58,7 @@ def main(arguments):
     elif not arguments:
         check_prerequisites()
         settings = settings_for(cuda)
-    elif arguments not in (["peers"], ["uninstall"]) and not (arguments[:1] == ["site"] and len(arguments) == 2):
+    elif arguments not in (["peers"], ["cluster"], ["uninstall"]) and not (arguments[:1] == ["site"] and len(arguments) == 2):
         sys.exit(__doc__)
     if any(character in str(CACHE) for character in ":\n"):  # it is part of library paths
         sys.exit(f"ntgram: no colon may be in the cache folder's path, {CACHE}: set XDG_CACHE_HOME to another folder")
@@ -66,6 +67,9 @@ def main(arguments):
             uninstall()
         elif arguments == ["peers"]:
             install_packages("PyTorch and JAX, to measure against", "bench/requirements.txt", CACHE / "peers", " (5 GB)")
+        elif arguments == ["cluster"]:
+            if platform.system() == "Linux" and platform.machine() == "x86_64":  # there are no packages for others
+                install_packages("HyperQueue, to test sweeps on a cluster", "tests/requirements.txt")
         elif arguments == ["browser"]:
             install_packages("Playwright, to drive a browser", "tests/ui/requirements.txt")
         elif arguments[:1] == ["site"]:

@@ -14,7 +14,8 @@ from page import LINKS
 REPOSITORY = Path(__file__).resolve().parent.parent
 DOCUMENTATION = "doc/ntgram_core/index.html"
 # What the pages of the site call the others, the live page first.
-NAMES = {"index": "Live page", "superposition": "The lesson", "experiments": "Ten experiments"}
+NAMES = {"index": "Live page", "superposition": "The lesson", "experiments": "Ten experiments",
+         "memorisation": "How much can attention remember?"}  # fmt: skip
 STYLE = ("display:flex;flex-wrap:wrap;gap:18px;padding:14px 22px;font:15px system-ui,sans-serif;"
          "border-bottom:1px solid var(--jp-border-color2,#ddd)")  # fmt: skip
 

@@ -6,11 +6,13 @@ Models and loss follow the original notebook, and the paper's code (one nn.Multi
 position 1 scored). Data are uniform random tokens: the time of a step does not depend on them.
 """
 
-import sys
+import itertools
 import time
 
 import torch as t
+import words
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 
 class LayerNorm(nn.Module):
@@ -75,31 +77,58 @@ class LowRank(nn.Module):
         return logits - logits.mean()
 
 
-def main(model, steps, *, n_vocab, d_model, batch_size, n_modules, d_inner, n_layers, width, order, window):
+def built(model, *, n_vocab, d_model, n_modules, d_inner, n_layers, width, order, window, **_):
     assert order == 3 and window == 3, "the authors' loop is for trigrams in windows of three tokens"
     t.manual_seed(0)
-    model = {
+    return {
         "low_rank": lambda: LowRank(d_model, n_vocab),
         "notebook": lambda: Transformer(d_model, n_vocab, n_modules),
         "paper": lambda: Paper(d_model, n_vocab, n_modules, d_inner, n_layers, width),
     }[model]()
-    data = t.utils.data.DataLoader(t.randint(n_vocab, (steps * batch_size, 3)), batch_size=batch_size, shuffle=True)
+
+
+def step(model, optimizer, batch):
+    """Loss and accuracy of one step of the authors' loop."""
+    logits = model(batch)[:, 1:-1]
+    log_p = (logits.softmax(-1) + 1e-12).log()
+    target = batch[:, 2:]
+    loss = nn.functional.cross_entropy(log_p.flatten(0, 1), target.flatten())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item(), (logits.argmax(-1) == target).float().mean().item()
+
+
+def main(steps, **sizes):
+    model = built(**sizes)
+    batch_size = sizes["batch_size"]
+    data = DataLoader(t.randint(sizes["n_vocab"], (steps * batch_size, 3)), batch_size=batch_size, shuffle=True)
     optimizer = t.optim.Adam(model.parameters(), lr=1e-3)
-    losses, accuracies = [], []
     start = time.perf_counter()
-    for batch in data:
-        logits = model(batch)[:, 1:-1]
-        log_p = (logits.softmax(-1) + 1e-12).log()
-        target = batch[:, 2:]
-        loss = nn.functional.cross_entropy(log_p.flatten(0, 1), target.flatten())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-        accuracies.append((logits.argmax(-1) == target).float().mean().item())
-    print(steps / (time.perf_counter() - start))
+    history = [step(model, optimizer, batch) for batch in data]
+    print(len(history) / (time.perf_counter() - start))
+
+
+def one_by_one(sizes, batches, repetitions, least):
+    """A row of the paper's tables, one repetition after the other: seconds before the first epoch (none), and seconds of an epoch of all
+    of them. Measured on as many batches of one training's epoch as take `least` seconds."""
+    model = built(**sizes)
+    optimizer = t.optim.Adam(model.parameters(), lr=1e-3)
+    data = TensorDataset(t.randint(sizes["n_vocab"], (batches * sizes["batch_size"], 3)))
+    loader = DataLoader(data, batch_size=sizes["batch_size"], shuffle=True)
+    for (batch,) in itertools.islice(loader, 2):  # not counted
+        step(model, optimizer, batch)
+    start = time.perf_counter()
+    left = iter(loader)
+    found = next(left)
+    ready = time.perf_counter()  # all sequences shuffled, one batch taken
+    history = []
+    while found and (not history or time.perf_counter() - ready < least):
+        history.append(step(model, optimizer, found[0]))
+        found = next(left, None)
+    steps = time.perf_counter() - ready
+    return 0.0, repetitions * (ready - start + batches * steps / len(history))
 
 
 if __name__ == "__main__":
-    words = (word.split("=") for word in sys.argv[1:])
-    main(**{name: value if name == "model" else int(value) for name, value in words})
+    main(**words.asked())

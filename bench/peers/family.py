@@ -9,13 +9,14 @@ does not depend on them.
 """
 
 import functools
-import itertools
-import sys
-import time
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
+import timing
+import words
+
+SCANNED = 8  # batches in a timed run of a row of the paper's tables: a call's own time counts little beside them
 
 
 def init_low_rank(draw, *, n_vocab, d_model, order, **_):
@@ -66,34 +67,49 @@ def logits_transformer(p, x, first, *, norm, **_):
     return res[:, first:] @ p["w_u"].T
 
 
-def main(model, steps, **sizes):
-    keys = (jax.random.fold_in(jax.random.PRNGKey(0), k) for k in itertools.count())
-    draw = lambda fan_in, *shape: jax.random.uniform(next(keys), shape, minval=-1, maxval=1) / jnp.sqrt(fan_in)
+def prepared(model, batches, leading=(), **sizes):
+    """Initial parameters and batches, with `leading` dimensions before their own, and the loss with the accuracy beside it."""
+    rng = np.random.default_rng(0)
+    draw = lambda fan_in, *shape: jnp.asarray(rng.uniform(-1, 1, (*leading, *shape)) / np.sqrt(fan_in), jnp.float32)
     init, logits = (init_low_rank, logits_low_rank) if model == "low_rank" else (init_transformer, logits_transformer)
     norm = layer_norm if model == "notebook" else lambda x: x
     first = max(sizes["order"] - 2, 0)  # the first scored position
     logits = functools.partial(logits, first=first, norm=norm, **sizes)
     params = init(draw, **sizes)
-    data = jax.random.randint(next(keys), (steps, sizes["batch_size"], sizes["window"]), 0, sizes["n_vocab"])
-    optimizer = optax.adam(1e-3)
+    shape = (*leading, batches, sizes["batch_size"], sizes["window"])
+    data = jnp.asarray(rng.integers(sizes["n_vocab"], size=shape, dtype=np.int32))
 
     def loss(p, x):
-        log_p = jax.nn.log_softmax(logits(p, x[:, :-1]))
-        return -jnp.take_along_axis(log_p, x[:, first + 1 :, None], -1).mean()
+        scores, target = logits(p, x[:, :-1]), x[:, first + 1 :]
+        log_p = jax.nn.log_softmax(scores)
+        return -jnp.take_along_axis(log_p, target[..., None], -1).mean(), (scores.argmax(-1) == target).mean()
 
-    def step(carry, x):
-        p, state = carry
-        value, gradient = jax.value_and_grad(loss)(p, x)
-        update, state = optimizer.update(gradient, state)
-        return (optax.apply_updates(p, update), state), value
+    return params, data, loss
 
-    fit = jax.jit(lambda p, data: jax.lax.scan(step, (p, optimizer.init(p)), data))
-    jax.block_until_ready(fit(params, data))
-    start = time.perf_counter()
-    jax.block_until_ready(fit(params, data))
-    print(steps / (time.perf_counter() - start))
+
+def main(model, steps, **sizes):
+    params, data, loss = prepared(model, batches=steps, **sizes)
+    _, run = timing.seconds(timing.training(lambda p, x: loss(p, x)[0]), params, data)
+    print(steps / run)
+
+
+def side_by_side(sizes, batches, repetitions, least):
+    """A row of the paper's tables, all repetitions in one program (vmap): seconds to compile it, and seconds of an epoch of all of them.
+
+    Measured on a scan over a few batches, again and again for `least` seconds. Each repetition has batches of its own, in their shuffled
+    order before the clock starts. Accuracies are computed, as by the authors.
+    """
+    params, data, loss = prepared(**sizes, batches=SCANNED, leading=(repetitions,))
+    compilation, run = timing.seconds(jax.vmap(timing.training(loss, has_aux=True)), params, data, least=least)
+    return compilation, batches * run / SCANNED
+
+
+def one_by_one(sizes, batches, repetitions, least):
+    """The same with one repetition after the other, compiled once."""
+    params, data, loss = prepared(**sizes, batches=SCANNED)
+    compilation, run = timing.seconds(timing.training(loss, has_aux=True), params, data, least=least)
+    return compilation, repetitions * batches * run / SCANNED
 
 
 if __name__ == "__main__":
-    words = (word.split("=") for word in sys.argv[1:])
-    main(**{name: value if name == "model" else int(value) for name, value in words})
+    main(**words.asked())

@@ -5,12 +5,10 @@
 Only what position 1 needs is computed.
 """
 
-import sys
-import time
-
 import jax
 import jax.numpy as jnp
-import optax
+import timing
+import words
 
 
 def layer_norm(x):
@@ -44,25 +42,14 @@ def main(model, steps, *, n_vocab, d_model, batch_size, n_modules, order, window
         params |= {name: draw(modules, d, d) for name in "qkvo"}
         logits = logits_tr
     data = jax.random.randint(next(keys), (steps, batch_size, 3), 0, n_vocab)
-    optimizer = optax.adam(1e-3)
 
     def loss(p, x):
         log_p = jax.nn.log_softmax(logits(p, x, n_vocab))
         return -jnp.take_along_axis(log_p, x[:, 2:], 1).mean()
 
-    def step(carry, x):
-        p, state = carry
-        value, gradient = jax.value_and_grad(loss)(p, x)
-        update, state = optimizer.update(gradient, state)
-        return (optax.apply_updates(p, update), state), value
-
-    fit = jax.jit(lambda p, data: jax.lax.scan(step, (p, optimizer.init(p)), data))
-    jax.block_until_ready(fit(params, data))
-    start = time.perf_counter()
-    jax.block_until_ready(fit(params, data))
-    print(steps / (time.perf_counter() - start))
+    _, run = timing.seconds(timing.training(loss), params, data)
+    print(steps / run)
 
 
 if __name__ == "__main__":
-    words = (word.split("=") for word in sys.argv[1:])
-    main(**{name: value if name == "model" else int(value) for name, value in words})
+    main(**words.asked())

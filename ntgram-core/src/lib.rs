@@ -57,6 +57,7 @@ mod numbers;
 pub mod plot;
 pub mod prelude;
 pub mod statistics;
+pub mod sweep;
 pub mod table;
 pub mod tensors;
 mod torch;

@@ -45,6 +45,28 @@ pub(crate) fn aligned(values: &[f64], digits: usize, small: Small) -> Vec<String
     values.iter().map(|&x| if x == 0.0 && !fixed { "0".to_owned() } else { write(x, decimals) }).collect()
 }
 
+/// The numbers written down to this power of ten, and to no higher one than 1: those of an interval down to what its width leaves. With an
+/// exponent, all of them, where the largest is very large or small.
+pub(crate) fn down_to(values: &[f64], last: i32) -> Vec<String> {
+    let largest = values.iter().map(|x| x.abs()).filter(|x| x.is_finite()).fold(0.0f64, f64::max);
+    let first = if largest > 0.0 { exponent(largest) } else { 0 };
+    // doubles have no more than 16 digits
+    let last = last.clamp(first - 15, first);
+    let fixed = largest == 0.0 || largest >= 1e-4 && first < WHOLE;
+    let write = |&x: &f64| match (x.is_finite(), fixed || x == 0.0) {
+        (false, _) => x.to_string(),
+        (true, false) => format!("{x:.*e}", (first - last) as usize),
+        (true, true) if !fixed => "0".to_owned(),
+        (true, true) => {
+            let text = format!("{x:.*}", -last.min(0) as usize);
+            // no minus sign before a zero
+            let zero = text.chars().all(|c| matches!(c, '-' | '0' | '.'));
+            if zero { text.trim_start_matches('-').to_owned() } else { text }
+        }
+    };
+    values.iter().map(write).collect()
+}
+
 /// One number with up to six significant digits.
 pub(crate) fn short(x: f64) -> String {
     aligned(&[x], 6, Small::Exact).remove(0)
@@ -89,6 +111,16 @@ mod tests {
     fn small_ones_beside_larger_ones_are_rounded_where_that_is_wanted() {
         assert_eq!(aligned(&[0.91234, 3e-9, -0.5], 4, Small::Rounded), ["0.9123", "0.0000", "-0.5000"]);
         assert_eq!(aligned(&[3e-9, 4e-9], 4, Small::Rounded), ["3e-9", "4e-9"]);
+    }
+
+    #[test]
+    fn numbers_are_written_down_to_a_power_of_ten() {
+        assert_eq!(down_to(&[0.0123456, 0.01195, 0.1], -5), ["0.01235", "0.01195", "0.10000"]);
+        assert_eq!(down_to(&[1234.4, -0.3, 0.0], 2), ["1234", "0", "0"]);
+        assert_eq!(down_to(&[0.0, -3e-9, 4.26e-9], -10), ["0", "-3.0e-9", "4.3e-9"]);
+        assert_eq!(down_to(&[2.5e7, 1.0], 6), ["2.5e7", "1.0e0"]);
+        assert_eq!(down_to(&[f64::NAN, f64::INFINITY, 0.25], -2), ["NaN", "inf", "0.25"]);
+        assert_eq!(down_to(&[0.0, 0.0], -400), ["0.000000000000000", "0.000000000000000"]);
     }
 
     #[test]

@@ -20,9 +20,15 @@ pub use crate::models::{
     Activations, Freeze, LowRank, LowRankConfig, Model, ModelConfig, Norm, Skips, Transformer, TransformerConfig,
 };
 pub use crate::notebook::{Page, Show, explore, show};
-pub use crate::plot::{BarChart, Color, Figure, Heatmap, LinePlot, Panel, Plane, Slider, Solid, display_heatmaps};
+pub use crate::plot::{
+    BarChart, Color, Figure, Heatmap, LinePlot, Marker, Panel, Plane, Slider, Solid, display_heatmaps,
+};
 pub use crate::rng::TorchRng;
-pub use crate::statistics::{least, mean, most};
+pub use crate::statistics::{
+    FitBand, LineFit, PowerLawFit, least, line_fit, line_fit_weighted, mean, most, power_law_fit,
+    power_law_fit_weighted, standard_error,
+};
+pub use crate::sweep::{Plan, Sweep, sweep, sweep_to};
 pub use crate::table::{Row, Table, df, row};
 pub use crate::tensors::{NamedTensors, RandomTensor, ToTensor, values};
 pub use crate::toy::{Company, Toy, ToyConfig, ToyOptions, train_toys};

@@ -1,10 +1,14 @@
 //! Tables: polars data frames that show as HTML in a notebook and are written to CSV and Parquet.
 
 use std::fmt;
+use std::fs::File;
 use std::path::Path;
 
 pub use polars::df;
-use polars::prelude::{AnyValue, Column, CsvWriter, DataFrame, ParquetWriter, PolarsError, SerWriter};
+use polars::prelude::{
+    AnyValue, BooleanChunked, Column, CsvReadOptions, CsvWriter, DataFrame, ParquetReader, ParquetWriter, PolarsError,
+    SerReader, SerWriter,
+};
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -99,6 +103,80 @@ impl Table {
         write_whole(path.as_ref(), &bytes)
     }
 
+    /// Reads a CSV file with a header, such as one that `ntgram-sweep gather` has written.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no CSV.
+    pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        // a column's kind is decided by all its values
+        let reader = CsvReadOptions::default().with_infer_schema_length(None).into_reader_with_file_handle(file);
+        reader.finish().map(Self::new).map_err(|e| Error::file(path, "CSV table", &e.to_string()))
+    }
+
+    /// Reads a Parquet file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no Parquet.
+    pub fn read_parquet(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|e| Error::io("read", path, e))?;
+        let read = ParquetReader::new(file).finish();
+        read.map(Self::new).map_err(|e| Error::file(path, "Parquet table", &e.to_string()))
+    }
+
+    /// The numbers of a column, NaN where there is none.
+    ///
+    /// ```
+    /// use ntgram_core::prelude::*;
+    /// # fn main() -> Result<()> {
+    /// let table = Table::from_rows([row!["N" => 10, "loss" => 0.25], row!["N" => 100, "loss" => 1.5]])?;
+    /// assert_eq!(table.numbers("N")?, [10.0, 100.0]);
+    /// assert_eq!(table.only("N", 100)?.numbers("loss")?, [1.5]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such column, or it has other values than numbers.
+    pub fn numbers(&self, column: &str) -> Result<Vec<f64>> {
+        let column = self.column(column)?;
+        if !column.dtype().is_primitive_numeric() {
+            let value = format!("{:?}, which has {}", column.name(), column.dtype());
+            return Err(Error::argument("column", value, "its values must be numbers"));
+        }
+        let value = |row| column.get(row).ok().and_then(|value| value.extract::<f64>()).unwrap_or(f64::NAN);
+        Ok((0..column.len()).map(value).collect())
+    }
+
+    /// The rows that have this value in a column; whole and real numbers are compared by what they are worth.
+    ///
+    /// # Errors
+    /// There is no such column.
+    pub fn only(&self, column: &str, value: impl Into<Value>) -> Result<Self> {
+        let (column, value) = (self.column(column)?, value.into());
+        let is = |row| {
+            let found = column.get(row).unwrap_or(AnyValue::Null);
+            match (&value, found) {
+                (Value::Text(text), AnyValue::String(found)) => text == found,
+                (Value::Text(text), AnyValue::StringOwned(found)) => *text == *found,
+                (Value::Flag(flag), AnyValue::Boolean(found)) => *flag == found,
+                (Value::Number(number), found) => found.extract::<f64>() == Some(*number),
+                (Value::Whole(whole), found) => found.extract::<f64>() == Some(*whole as f64),
+                _ => false,
+            }
+        };
+        let mask: BooleanChunked = (0..column.len()).map(is).collect();
+        self.frame.filter(&mask).map(Self::new).map_err(refused)
+    }
+
+    fn column(&self, name: &str) -> Result<&Column> {
+        self.frame.column(name).map_err(|_| {
+            let names: Vec<&str> = self.frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
+            Error::argument("column", format!("{name:?}"), format!("the table has {}", names.join(", ")))
+        })
+    }
+
     /// An HTML table: numbers to the right with their points in one line, text escaped. Of more than 20 rows or columns the first
     /// and last ten are shown, of a cell's text up to 500 characters.
     pub fn to_html(&self) -> String {
@@ -185,7 +263,7 @@ impl From<usize> for Value {
 }
 
 /// What polars refused.
-fn refused(error: PolarsError) -> Error {
+pub(crate) fn refused(error: PolarsError) -> Error {
     Error::other(format!("table: {error}"))
 }
 
@@ -297,15 +375,27 @@ mod tests {
 
     #[test]
     fn csv_and_parquet_come_back() {
-        use polars::prelude::{CsvReader, ParquetReader, SerReader};
         let folder = tempfile::tempdir().unwrap();
         let (csv, parquet) = (folder.path().join("new/t.csv"), folder.path().join("t.parquet"));
         table().write_csv(&csv).unwrap();
         table().write_parquet(&parquet).unwrap();
-        let from_csv = CsvReader::new(std::fs::File::open(&csv).unwrap()).finish().unwrap();
-        let from_parquet = ParquetReader::new(std::fs::File::open(&parquet).unwrap()).finish().unwrap();
-        assert!(from_csv.equals_missing(table().frame()));
-        assert!(from_parquet.equals_missing(table().frame()));
+        assert!(Table::read_csv(&csv).unwrap().frame().equals_missing(table().frame()));
+        assert!(Table::read_parquet(&parquet).unwrap().frame().equals_missing(table().frame()));
+        assert!(Table::read_parquet(&csv).is_err() && Table::read_csv(folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn rows_and_columns_are_found_by_their_values() {
+        let table = table();
+        let numbers = table.numbers("n").unwrap();
+        assert!(numbers[0] == 3.0 && numbers[1].is_nan());
+        assert_eq!(table.only("name", "c&d").unwrap().numbers("loss").unwrap(), [2.5]);
+        assert_eq!(table.only("n", 3).unwrap().numbers("loss").unwrap(), [0.0446969961]);
+        assert_eq!(table.only("loss", 2.5).unwrap().frame().height(), 1);
+        assert_eq!(table.only("name", 3).unwrap().frame().height(), 0);
+        let refused = table.numbers("losses").unwrap_err().to_string();
+        assert!(refused.contains("name, loss, n"), "{refused}");
+        assert!(table.numbers("name").is_err() && table.only("x", 1).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod data;
 mod explore;
+mod fit;
 mod frame;
 mod history;
 mod law;

@@ -81,6 +81,8 @@ impl Scale {
 pub(super) struct Below {
     pub(super) places: Vec<f64>,
     pub(super) shown: Shown,
+    /// Where small ticks stand.
+    minor: Vec<f64>,
 }
 
 impl Below {
@@ -91,9 +93,14 @@ impl Below {
             let ticks = scale.ticks(most, finest);
             let widest = font.widest(ticks.iter().map(|t| t.1.as_str()), px(TICK_TEXT));
             if most == 1 || ticks.len() as f64 * (widest + px(12.0)) <= width + widest {
+                let minor = match scale.log {
+                    true => ticks::logarithmic_minor(scale.lo, scale.hi).into_iter().map(|v| scale.place(v)).collect(),
+                    false => vec![],
+                };
+                let ticks = if scale.log { apart(font, scale, width, ticks) } else { ticks };
                 let places = ticks.iter().map(|t| scale.place(t.0)).collect();
                 let labels = ticks.into_iter().map(|t| t.1).enumerate().collect();
-                return Self { places, shown: Shown { labels, upwards: false } };
+                return Self { places, shown: Shown { labels, upwards: false }, minor };
             }
             most -= 1;
         }
@@ -102,8 +109,27 @@ impl Below {
     /// Labels of `count` equal steps of the axis, each in the middle of its step.
     pub(super) fn steps(shown: Shown, count: usize) -> Self {
         let places = shown.labels.iter().map(|l| (l.0 as f64 + 0.5) / count as f64).collect();
-        Self { places, shown }
+        Self { places, shown, minor: vec![] }
     }
+}
+
+/// Of the ticks of a logarithmic axis, whose distances differ, those whose labels stand apart: powers of ten before others.
+fn apart(font: &Font, scale: &Scale, width: f64, ticks: Vec<(f64, String)>) -> Vec<(f64, String)> {
+    let reach = |tick: &(f64, String)| {
+        let (middle, half) = (scale.place(tick.0) * width, font.width(&tick.1, px(TICK_TEXT)) / 2.0 + px(4.0));
+        (middle - half, middle + half)
+    };
+    let is_power = |tick: &(f64, String)| (tick.0.log10() - tick.0.log10().round()).abs() < 1e-9;
+    let mut kept: Vec<(f64, String)> = Vec::new();
+    let (powers, others): (Vec<_>, Vec<_>) = ticks.into_iter().partition(is_power);
+    for tick in powers.into_iter().chain(others) {
+        let own = reach(&tick);
+        if kept.iter().map(reach).all(|other| own.1 <= other.0 || other.1 <= own.0) {
+            kept.push(tick);
+        }
+    }
+    kept.sort_by(|a, b| a.0.total_cmp(&b.0));
+    kept
 }
 
 /// Both axes of one plot.
@@ -162,6 +188,10 @@ impl Axes {
                 tick(canvas, (plot.left - px(TICK / 2.0), y), (plot.left - width, y))?;
             }
         }
+        for place in &self.below.minor {
+            let x = plot.left + place * plot.width();
+            tick(canvas, (x, plot.bottom + width), (x, plot.bottom + px(TICK / 2.0)))?;
+        }
         for (place, (_, text)) in self.below.places.iter().zip(&self.below.shown.labels) {
             let x = plot.left + place * plot.width();
             tick(canvas, (x, plot.bottom + width), (x, plot.bottom + px(TICK)))?;
@@ -209,16 +239,34 @@ mod tests {
     }
 
     #[test]
+    fn logarithmic_numbers_have_powers_of_ten_first_and_small_ticks_between() {
+        let font = Font::load().unwrap();
+        let texts = |ends, width| {
+            let below = Below::numbers(&font, &Scale::new(ends, true), px(width), 1.0);
+            (below.shown.labels.into_iter().map(|l| l.1).collect::<Vec<_>>(), below.minor.len())
+        };
+        assert_eq!(texts((1.0, 40.0), 400.0).0, ["1", "2", "5", "10", "20"]);
+        assert_eq!(texts((1.0, 1000.0), 400.0), (["10⁰", "10¹", "10²", "10³"].map(str::to_owned).to_vec(), 24));
+        let narrow = texts((0.01, 0.8), 90.0).0;
+        assert!(narrow.starts_with(&["0.01".to_owned()]) && narrow.contains(&"0.1".to_owned()), "{narrow:?}");
+        assert!(texts((3.0, 4.0), 400.0).0.len() > 2);
+    }
+
+    #[test]
     fn numbers_below_never_overlap() {
         let font = Font::load().unwrap();
-        for hi in [1.0, 5.0, 5000.0, 123_456.0, 3e-9] {
+        let linear = [1.0, 5.0, 5000.0, 123_456.0, 3e-9].map(|hi| Scale::new((0.0, hi), false));
+        let ends = [(1.0, 5000.0), (0.001, 0.09), (1e-300, 1e300), (9990.0, 10_010.0), (0.7, 30.0), (4.0, 20.0)];
+        for scale in linear.into_iter().chain(ends.map(|ends| Scale::new(ends, true))) {
             for width in [60.0, 200.0, 900.0] {
-                let scale = Scale::new((0.0, hi), false);
                 let below = Below::numbers(&font, &scale, width, 0.0);
                 for (pair, labels) in below.places.windows(2).zip(below.shown.labels.windows(2)) {
                     let room = (pair[1] - pair[0]) * width;
                     let half = |k: usize| font.width(&labels[k].1, px(TICK_TEXT)) / 2.0;
-                    assert!(half(0) + half(1) < room || below.places.len() <= 2, "{hi} {width}: {labels:?}");
+                    assert!(
+                        half(0) + half(1) < room || below.places.len() <= 2 && !scale.log,
+                        "{scale:?} {width}: {labels:?}"
+                    );
                 }
             }
         }

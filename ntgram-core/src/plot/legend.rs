@@ -7,7 +7,9 @@ use super::canvas::Canvas;
 use super::colors::{INK, Rgb, WHITE};
 use super::font::Font;
 use super::geometry::{Point, Rect, px};
+use super::marker::Marker;
 use super::space::TICK_TEXT;
+use super::trace::Bar;
 use crate::error::Result;
 
 /// One line of the legend.
@@ -17,12 +19,27 @@ pub(super) struct Entry {
     pub(super) mark: Mark,
 }
 
-/// What stands for a curve in the legend.
+/// How a line is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stroke {
+    Whole,
+    Dashed,
+}
+
+/// What stands for a curve, points or a band in the legend.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Mark {
-    Line,
-    Dashes,
-    Dots,
+pub(super) struct Mark {
+    pub(super) stroke: Option<Stroke>,
+    pub(super) marker: Option<Marker>,
+    /// Whether its points have error bars.
+    pub(super) bar: bool,
+    /// Opacity of a band's area; 0 of what is none.
+    pub(super) area: f64,
+}
+
+impl Mark {
+    /// Of a baseline.
+    pub(super) const DASHES: Self = Self { stroke: Some(Stroke::Dashed), marker: None, bar: false, area: 0.0 };
 }
 
 /// Entries in columns.
@@ -144,10 +161,23 @@ impl Settled {
             let left = place.left + px(PADDING) + (k / legend.rows) as f64 * (legend.width + px(2.0 * GAP));
             let middle = place.top + px(PADDING) + (k % legend.rows) as f64 * px(LINE) + px(TICK_TEXT) / 2.0;
             let swatch = (left, left + px(SWATCH));
-            match entry.mark {
-                Mark::Dashes => canvas.dashes(swatch, middle, entry.color)?,
-                Mark::Line => canvas.stroke(&[(swatch.0, middle), (swatch.1, middle)], px(2.0), entry.color)?,
-                Mark::Dots => canvas.stroke(&[((swatch.0 + swatch.1) / 2.0, middle)], px(6.0), entry.color)?,
+            let (mark, center) = (entry.mark, (swatch.0 + swatch.1) / 2.0);
+            let (top, bottom) = (middle - px(TICK_TEXT) / 2.0, middle + px(TICK_TEXT) / 2.0);
+            if mark.area > 0.0 {
+                canvas.fill_mixed(Rect { left: swatch.0, right: swatch.1, top, bottom }, entry.color, mark.area)?;
+            }
+            if mark.bar {
+                Bar { x: center, top, bottom, ends: (true, true) }.draw(canvas, entry.color)?;
+            }
+            match mark.stroke {
+                Some(Stroke::Dashed) => canvas.dashes(swatch, middle, entry.color)?,
+                Some(Stroke::Whole) => {
+                    canvas.stroke(&[(swatch.0, middle), (swatch.1, middle)], px(2.0), entry.color)?;
+                }
+                None => {}
+            }
+            if let Some(marker) = mark.marker {
+                marker.draw(canvas, (center, middle), px(6.0), entry.color)?;
             }
             let at = (swatch.1 + px(GAP), middle + px(TICK_TEXT) * Font::CAPITAL / 2.0);
             canvas.text(&entry.name, at, px(TICK_TEXT), HPos::Left, INK)?;
@@ -163,7 +193,8 @@ mod tests {
     const PLOT: Rect = Rect { left: 0.0, top: 0.0, right: 800.0, bottom: 500.0 };
 
     fn legend(names: &[&str]) -> Legend {
-        let entry = |name: &&str| Entry { name: (*name).to_owned(), color: INK, mark: Mark::Line };
+        let mark = Mark { stroke: Some(Stroke::Whole), marker: None, bar: false, area: 0.0 };
+        let entry = |name: &&str| Entry { name: (*name).to_owned(), color: INK, mark };
         Legend::new(&Font::load().unwrap(), names.iter().map(entry).collect(), PLOT)
     }
 

@@ -11,7 +11,8 @@
 //! script, font, png, bitmap                 subscripts; the built-in font; PNG files; pixels
 //! smooth, svg, canvas                       what plotters' back ends lack; what plots draw on
 //! space, captions, labels                   margins; titles; labels along an axis
-//! axes, legend, cells, hull, view, arrows   parts of plots
+//! axes, marker, trace, legend               parts of line plots
+//! cells, hull, view, arrows                 parts of other plots
 //! heatmap, line, bars, plane, solid         the plots
 //! panel, layout, figure, slider             any plot; where plots go; grids of plots; one plot after another
 //! ```
@@ -33,6 +34,7 @@ mod labels;
 mod layout;
 mod legend;
 mod line;
+mod marker;
 mod panel;
 mod plane;
 mod png;
@@ -46,6 +48,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 mod ticks;
+mod trace;
 mod view;
 
 pub use bars::BarChart;
@@ -53,6 +56,7 @@ pub use colors::Color;
 pub use figure::Figure;
 pub use heatmap::Heatmap;
 pub use line::LinePlot;
+pub use marker::Marker;
 pub use panel::Panel;
 pub use plane::Plane;
 pub(crate) use png::stacked;

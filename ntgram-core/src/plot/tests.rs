@@ -209,12 +209,118 @@ fn gaps_log_axes_and_odd_values_are_drawn() {
         LinePlot::new().line_xy("back", &[1.0, 0.0, -1e300], &[0.0, 5.0, 1e-300]),
         LinePlot::new().line("outside", &[5.0, 6.0]).y_range(0.0, 1.0),
         LinePlot::new().line("loss", &odd).log_y().hline("far", 1e300, Color::Red).y_range(1e-5, 1.0),
+        LinePlot::new().line("steps from 0", &[5.0, 6.0, 7.0]).log_x(),
+        LinePlot::new().line_xy("far apart", &[-1.0, 5e-324, f64::MAX], &[1.0, 2.0, 3.0]).log_x().dashed(),
+        LinePlot::new().line("bars", &odd).error_bars(&[
+            0.0,
+            1.0,
+            2.0,
+            f64::NAN,
+            f64::INFINITY,
+            1.0,
+            1.0,
+            f64::MAX,
+            5.0,
+        ]),
+        LinePlot::new().dots("to below 0", &[1.0, 2.0]).error_bars(&[3.0, 0.5]).log_y(),
+        LinePlot::new().band("gaps", &[0.0; 9], &odd, &[1.0; 9]).log_y(),
+        LinePlot::new().band("outside", &[0.0, 1.0], &[5.0; 2], &[6.0; 2]).y_range(0.0, 1.0),
+        LinePlot::new().band("from below 0", &[1.0, 2.0, 3.0], &[-1.0, 0.0, 0.5], &[1.0; 3]).log_x().log_y(),
     ];
     for plot in plots {
         let figure = plot.figure();
         assert!(Picture::of(&figure).has_white_edges());
         check_document(&figure.to_svg().unwrap());
     }
+}
+
+/// Columns of this colour that lie beside one another: middle, and height of what has the colour in them.
+fn groups(picture: &Picture, color: Rgb) -> Vec<(f64, usize)> {
+    let rows = |x: usize| (0..picture.height).filter(move |&y| picture.at(x, y) == color);
+    let columns: Vec<usize> = (0..picture.width).filter(|&x| rows(x).next().is_some()).collect();
+    let extent = |group: &[usize]| {
+        let top = group.iter().filter_map(|&x| rows(x).next()).min().unwrap();
+        let bottom = group.iter().filter_map(|&x| rows(x).next_back()).max().unwrap();
+        ((group[0] + group[group.len() - 1]) as f64 / 2.0, bottom + 1 - top)
+    };
+    columns.chunk_by(|a, b| a + 1 == *b).map(extent).collect()
+}
+
+#[test]
+fn error_bars_reach_their_ends() {
+    let plot = LinePlot::new().dots_xy("", &[1.0, 2.0, 3.0, 4.0], &[2.0, 5.0, 8.0, 9.0]);
+    let plot = plot.error_bars(&[1.0, 2.0, f64::NAN, 4.0]).color(Color::Red);
+    let heights = |plot: LinePlot| -> Vec<usize> {
+        groups(&Picture::of(&plot.figure()), Color::Red.rgb()).into_iter().map(|group| group.1).collect()
+    };
+    // 680 pixels for 10 units; two for the strokes at the ends, one of them at the edge that cuts the last bar off; the third is a dot
+    let [first, second, third, last] = heights(plot.clone().y_range(0.0, 10.0))[..] else { panic!() };
+    assert_eq!((first, second, last), (136 + 2, 272 + 2, 340 + 1));
+    assert!((9..=11).contains(&third), "{third}");
+    // the axis goes as far as the bars do, with a margin of a twentieth of that, 1 to 13, on both sides
+    let [first, second, _, last] = heights(plot.clone())[..] else { panic!() };
+    for (got, units) in [(first, 2.0), (second, 4.0), (last, 8.0)] {
+        assert!((got as f64 - 680.0 * units / (12.0 * 1.1) - 2.0).abs() <= 1.0, "{got} {units}");
+    }
+    // a logarithmic axis has a decade below a bar that reaches below 0, and the bar goes to its edge
+    let log = LinePlot::new().dots("", &[1.0, 10.0]).error_bars(&[2.0, 0.0]).color(Color::Red).log_y();
+    // from the edge, a decade and a margin of 0.1 below 1, to 3; the axis shows two decades and both margins
+    let expected = 680.0 * (1.1 + 3f64.log10()) / 2.2 + 1.0;
+    assert!((heights(log)[0] as f64 - expected).abs() <= 1.0, "{expected}");
+}
+
+#[test]
+fn equal_ratios_are_equally_far_apart_on_a_logarithmic_axis() {
+    for marker in [Marker::Dot, Marker::Square, Marker::Diamond, Marker::Triangle, Marker::Ring, Marker::Cross] {
+        let plot = LinePlot::new().dots_xy("", &[0.1, 1.0, 10.0, 100.0], &[1.0; 4]).marker(marker).log_x();
+        let picture = Picture::of(&plot.color(Color::Red).figure());
+        let middles: Vec<f64> = match marker {
+            // both sides of a ring are groups of their own
+            Marker::Ring => {
+                let sides = groups(&picture, Color::Red.rgb());
+                sides.chunks(sides.len() / 4).map(|all| (all[0].0 + all[all.len() - 1].0) / 2.0).collect()
+            }
+            _ => groups(&picture, Color::Red.rgb()).into_iter().map(|group| group.0).collect(),
+        };
+        let [a, b, c, d] = middles[..] else { panic!("{marker:?}: {middles:?}") };
+        assert!((b - a - (c - b)).abs() <= 1.5 && (c - b - (d - c)).abs() <= 1.5 && b - a > 200.0, "{middles:?}");
+    }
+}
+
+#[test]
+fn bands_shade_what_lies_between_their_ends() {
+    let band = |low: f64, high: f64| {
+        let (xs, lows, highs) = ([0.0, 1.0, 2.0], [low; 3], [high; 3]);
+        LinePlot::new().band("", &xs, &lows, &highs).color(Color::Blue).y_range(0.0, 1.0)
+    };
+    let picture = Picture::of(&band(0.25, 0.75).figure());
+    let shade = picture.at(picture.width / 2, picture.height / 2);
+    let expected = colors::mix(colors::WHITE, Color::Blue.rgb(), 0.2);
+    let apart = [shade.0.abs_diff(expected.0), shade.1.abs_diff(expected.1), shade.2.abs_diff(expected.2)];
+    assert!(apart.iter().all(|d| *d <= 1), "{shade:?} {expected:?}");
+    let heights: Vec<usize> = groups(&picture, shade).into_iter().map(|group| group.1).collect();
+    assert_eq!(heights.len(), 1);
+    assert!((339..=341).contains(&heights[0]), "{heights:?}");
+    // whichever of the ends is the upper one; and a curve lies above the shade
+    let other = band(0.75, 0.25).line_xy("", &[0.0, 2.0], &[0.5, 0.5]).color(Color::Red);
+    let other = Picture::of(&other.figure());
+    assert!(groups(&other, shade)[0].1.abs_diff(heights[0]) <= 1);
+    assert!(other.count(Color::Red.rgb()) > 1000);
+}
+
+#[test]
+fn dashed_curves_have_less_ink_than_whole_ones() {
+    let curve = || LinePlot::new().line_xy("", &[0.0, 1.0, 2.0], &[0.2, 0.8, 0.4]).color(Color::Red).y_range(0.0, 1.0);
+    let ink = |plot: LinePlot| {
+        let picture = Picture::of(&plot.figure());
+        picture.pixels.chunks_exact(3).map(|p| f64::from(p[0]) - f64::from(p[2])).filter(|d| *d > 60.0).sum::<f64>()
+    };
+    // dots at its three points take some
+    let (whole, dashed) = (ink(curve()), ink(curve().dashed()));
+    assert!((0.6..0.8).contains(&(dashed / whole)), "{dashed} {whole}");
+    let svg = curve().dashed().figure().to_svg().unwrap();
+    check_document(&svg);
+    assert!(svg.matches("<polyline").count() > 40);
 }
 
 /// Checks that tags are balanced and that `<`, `>` and `&` occur as markup only.
@@ -329,6 +435,20 @@ fn wrong_arguments_are_named() {
         ("y", drawn(line().hline("random", 0.0, Color::Red).log_y())),
         ("y_range", drawn(line().y_range(2.0, 1.0))),
         ("y_range", drawn(line().y_range(0.0, 1.0).log_y())),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[0.0, -1.0], &[1.0, 2.0]).log_x())),
+        ("xs", drawn(LinePlot::new().line_xy("loss", &[0.0, 1.0], &[1.0, f64::NAN]).log_x())),
+        ("errors", drawn(line().error_bars(&[1.0]))),
+        ("errors", drawn(line().error_bars(&[1.0, -1.0]))),
+        ("errors", drawn(LinePlot::new().error_bars(&[1.0]).line("loss", &[1.0]))),
+        ("marker", drawn(LinePlot::new().marker(Marker::Ring).line("loss", &[1.0]))),
+        ("dashed", drawn(LinePlot::new().dots("loss", &[1.0]).dashed())),
+        ("xs", drawn(line().band("fit", &[1.0], &[1.0; 2], &[2.0; 2]))),
+        ("xs", drawn(line().band("fit", &[1.0, 0.5], &[1.0; 2], &[2.0; 2]))),
+        ("lows", drawn(line().band("fit", &[0.0, 1.0], &[1.0], &[2.0; 2]))),
+        ("lows", drawn(line().band("fit", &[0.0, 1.0], &[f64::NAN; 2], &[2.0; 2]))),
+        ("highs", drawn(line().band("fit", &[0.0, 1.0], &[1.0; 2], &[f64::NAN; 2]))),
+        ("highs", drawn(line().band("fit", &[], &[], &[]))),
+        ("errors", drawn(line().band("fit", &[0.0, 1.0], &[1.0; 2], &[2.0; 2]).error_bars(&[1.0; 2]))),
         ("values", BarChart::new(&[]).map(drop)),
         ("values", BarChart::new(&[f64::NAN]).map(drop)),
         ("labels", drawn(bars().labels(["a"]))),
@@ -440,9 +560,19 @@ proptest! {
         let rows = if count % rows == 0 { rows } else { 1 };
         let map = || Heatmap::new(xs, rows, count / rows).unwrap().title(&label).row_label(0, &label);
         let line = || LinePlot::new().line(&label, &values).line_xy("xy", xs, ys).hline(&label, more[0], Color::Red);
+        let mut rising = xs.to_vec();
+        rising.sort_by(f64::total_cmp);
+        let errors: Vec<f64> = ys.iter().map(|y| y.abs()).collect();
+        let law = || {
+            let plot = LinePlot::new().band(&label, &rising, xs, ys).line_xy("bound", xs, ys).dashed();
+            plot.dots_xy(&label, xs, ys).error_bars(&errors).marker(Marker::Ring)
+        };
         let bars = || BarChart::new(ys).unwrap().labels(vec![&label; count]).y_label(&label);
         let plane = || Plane::new(xs, ys).unwrap().labels(vec![&label; count]).polygon().dots(ys, xs, Color::Blue);
-        let plots: [Panel; 13] = [
+        let plots: [Panel; 16] = [
+            law().into(),
+            law().log_x().into(),
+            law().log_x().log_y().y_range(ends.0, ends.1).into(),
             map().into(),
             map().diverging().annotated().into(),
             map().range(ends.0, ends.1).into(),

@@ -11,10 +11,14 @@ use super::inputs::{HUGE, ODD, law, tensors, unwritable};
 crate::groups! {
     "generate_data, sample_data" => drawn,
     "Data::from_sequences" => own_sequences,
+    "Data::check_sizes" => sizes,
     "Data::law, Data::head, Data::tokens, Data::sequences, Data::context_window, Data::batch_size, Data::num_batch, Data::n_vocab, Data::rows, Data::sequence, Data::column_sums" => what_data_says,
     "Data::shuffle, Data::next_shuffle, Data::batches, Batches::fill" => batches,
     "write_whole" => whole_files,
-    "mean, least, most" => statistics,
+    "mean, least, most, standard_error" => statistics,
+    "line_fit, line_fit_weighted, power_law_fit, power_law_fit_weighted" => fits,
+    "LineFit::predict, LineFit::error_at, LineFit::slope_interval, LineFit::intercept_interval, LineFit::interval_at, LineFit::band" => lines,
+    "PowerLawFit::predict, PowerLawFit::exponent_interval, PowerLawFit::coefficient_interval, PowerLawFit::interval_at, PowerLawFit::band" => power_laws,
     "values" => values_of_tensors,
     "ToTensor::to_tensor, Sequences as ToTensor, Data as ToTensor, Law as ToTensor" => tensors_of_values,
     "interrupted" => the_stop_button,
@@ -133,10 +137,30 @@ fn whole_files(calls: &mut Calls) {
     }
 }
 
+fn sizes(calls: &mut Calls) {
+    for size in HUGE.into_iter().chain([0]) {
+        calls.either(format!("{size} sequences a batch"), "batch_size|batch_size * num_batch", || {
+            Data::check_sizes((size, 2), 3, 3).map(|()| size > 0 && size < 1 << 40)
+        });
+        calls.either(format!("{size} batches"), "num_batch|batch_size * num_batch", || {
+            Data::check_sizes((2, size), 3, 3).map(|()| size > 0 && size < 1 << 40)
+        });
+        calls.either(format!("windows of {size}"), "context_window", || {
+            Data::check_sizes((2, 2), size, 3).map(|()| size >= 3)
+        });
+    }
+}
+
 fn statistics(calls: &mut Calls) {
     for list in [vec![], vec![f64::NAN], vec![1.0, f64::NAN]] {
         calls.right(format!("{list:?}"), || Ok(mean(&list).is_nan() && least(&list).is_nan() && most(&list).is_nan()));
+        calls.right(format!("standard error of {list:?}"), || Ok(standard_error(&list).is_nan()));
     }
+    calls.right("standard errors of any size", || {
+        let of = |a: f64, b: f64| standard_error(&[a, b]);
+        let ends = of(f64::MAX, f64::MIN) / f64::MAX;
+        Ok((ends - 1.0).abs() < 1e-12 && of(0.0, 1e-323) == 5e-324 && of(1.0, f64::INFINITY).is_nan())
+    });
     calls.right("infinities", || {
         let list = [f64::INFINITY, f64::NEG_INFINITY, 0.0];
         Ok(mean(&list).is_nan() && least(&list) == f64::NEG_INFINITY && most(&list) == f64::INFINITY)
@@ -145,6 +169,131 @@ fn statistics(calls: &mut Calls) {
         Ok((mean(&[f64::MAX; 4]) / f64::MAX - 1.0).abs() < 1e-9 && most(&[f64::MIN, f64::MAX]) == f64::MAX)
     });
     calls.right("odd ones", || Ok(most(&ODD[3..]) == f64::MAX && least(&ODD[3..]) == f64::MIN));
+}
+
+/// Lists of three numbers and more, most of them without a line.
+fn triples() -> Vec<Vec<f64>> {
+    let mut lists = vec![vec![], vec![1.0, 2.0], vec![0.0; 3], vec![1.0, 2.0, 3.0], vec![1.0, 1.0 + f64::EPSILON, 1.0]];
+    lists.extend([
+        vec![f64::MAX, f64::MIN, 0.0],
+        vec![5e-324, 1e-323, 0.0],
+        vec![1e300, 2e300, 4e300],
+        vec![1e-300; 3],
+    ]);
+    lists.extend(ODD.map(|odd| vec![1.0, odd, 2.0]));
+    lists.push(ODD[3..].to_vec());
+    lists
+}
+
+/// A fit's numbers are numbers, and its line goes through the points' mean.
+fn fitted(fit: &LineFit, xs: &[f64], ys: &[f64]) -> bool {
+    let numbers = [fit.slope, fit.slope_error, fit.intercept, fit.intercept_error, fit.y_mean_error];
+    let between = |x: f64, list: &[f64]| {
+        let slack = 1e-15 * most(&list.iter().map(|x| x.abs()).collect::<Vec<_>>());
+        least(list) - slack <= x && x <= most(list) + slack
+    };
+    numbers.iter().all(|x| x.is_finite())
+        && fit.slope_error >= 0.0
+        && between(fit.x_mean, xs)
+        && between(fit.y_mean, ys)
+        && fit.degrees_of_freedom == xs.len() - 2
+        && !fit.to_string().contains('\n')
+}
+
+fn fits(calls: &mut Calls) {
+    for xs in triples() {
+        for ys in triples() {
+            let what = format!("{xs:?}, {ys:?}");
+            calls.either(format!("line_fit: {what}"), "xs|ys", || Ok(fitted(&line_fit(&xs, &ys)?, &xs, &ys)));
+            calls.either(format!("line_fit_weighted: {what}"), "xs|ys|errors", || {
+                Ok(fitted(&line_fit_weighted(&xs, &ys, &ys)?, &xs, &ys))
+            });
+            calls.either(format!("power_law_fit: {what}"), "xs|ys", || {
+                let fit = power_law_fit(&xs, &ys)?;
+                Ok(fit.coefficient > 0.0 && fit.coefficient.is_finite() && fit.exponent == fit.line.slope)
+            });
+            calls.either(format!("power_law_fit_weighted: {what}"), "xs|ys|errors", || {
+                let fit = power_law_fit_weighted(&xs, &ys, &xs)?;
+                Ok(fit.coefficient > 0.0 && fit.coefficient.is_finite() && fit.exponent == fit.line.slope)
+            });
+        }
+    }
+    let (xs, ys) = ([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 6.0]);
+    for odd in ODD {
+        let errors = [0.1, odd, 0.2, 0.3];
+        calls.either(format!("an error of {odd}"), "errors", || {
+            Ok(odd > 0.0 && fitted(&line_fit_weighted(&xs, &ys, &errors)?, &xs, &ys))
+        });
+        calls.either(format!("an error of {odd}, of a power law"), "errors", || {
+            Ok(odd > 0.0 && power_law_fit_weighted(&xs, &ys, &errors)?.line.chi_squared.is_some())
+        });
+    }
+    for count in [0, 3, 5] {
+        let errors = vec![1.0; count];
+        calls.refused(format!("{count} errors"), "errors", || line_fit_weighted(&xs, &ys, &errors));
+        calls.refused(format!("{count} errors of a power law"), "errors", || power_law_fit_weighted(&xs, &ys, &errors));
+    }
+    calls.refused("one point with all the weight", "errors", || line_fit_weighted(&xs, &ys, &[1e-300, 1.0, 1.0, 1.0]));
+    calls.right("100,000 points", || {
+        let xs: Vec<f64> = (0..100_000).map(f64::from).collect();
+        let ys: Vec<f64> = xs.iter().map(|x| 2.0 * x + x.sin()).collect();
+        Ok((line_fit(&xs, &ys)?.slope - 2.0).abs() < 1e-8)
+    });
+}
+
+/// Whether two ends are in order, or there is no number.
+fn in_order((low, high): (f64, f64)) -> bool {
+    low <= high || low.is_nan() || high.is_nan()
+}
+
+fn lines(calls: &mut Calls) {
+    let (xs, ys) = ([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 6.0]);
+    for fit in [line_fit(&xs, &ys).unwrap(), line_fit_weighted(&xs, &ys, &[0.1; 4]).unwrap()] {
+        for odd in ODD {
+            calls.right(format!("predict {odd}"), || {
+                Ok(fit.predict(odd).is_nan() == odd.is_nan() && (fit.error_at(odd) >= 0.0 || odd.is_nan()))
+            });
+            calls.either(format!("level {odd}"), "level", || {
+                let (low, high) = fit.slope_interval(odd)?;
+                Ok(0.0 < odd && odd < 1.0 && low <= fit.slope && fit.slope <= high)
+            });
+            calls.right(format!("interval_at {odd}"), || Ok(in_order(fit.interval_at(odd, 0.95)?)));
+            for to in ODD {
+                calls.either(format!("a band from {odd} to {to}"), "from", || {
+                    let band = fit.band(odd, to, 0.95)?;
+                    Ok(band.xs.len() == band.ys.len() && band.low.iter().zip(&band.high).all(|ends| ends.0 <= ends.1))
+                });
+            }
+        }
+        for level in [5e-324, 1e-9, 0.5, 1.0 - f64::EPSILON / 2.0] {
+            calls.right(format!("level {level}"), || {
+                let ends = [fit.slope_interval(level)?, fit.intercept_interval(level)?, fit.interval_at(2.0, level)?];
+                Ok(ends.into_iter().all(|(low, high)| low <= high && (high - low).is_finite()))
+            });
+        }
+    }
+    calls.refused("a fit with no freedom left", "degrees_of_freedom", || {
+        LineFit { degrees_of_freedom: 0, ..line_fit(&xs, &ys)? }.slope_interval(0.95)
+    });
+}
+
+fn power_laws(calls: &mut Calls) {
+    let fit = power_law_fit(&[1.0, 2.0, 3.0, 4.0], &[2.0, 3.0, 4.0, 6.0]).unwrap();
+    for odd in ODD {
+        calls.right(format!("predict {odd}"), || Ok(fit.predict(odd).is_nan() == (odd.is_nan() || odd < 0.0)));
+        calls.right(format!("interval_at {odd}"), || Ok(in_order(fit.interval_at(odd, 0.95)?)));
+        for to in ODD {
+            calls.either(format!("a band from {odd} to {to}"), "from", || {
+                let band = fit.band(odd, to, 0.95)?;
+                Ok(odd > 0.0 && band.low.iter().zip(&band.high).all(|ends| ends.0 <= ends.1))
+            });
+        }
+    }
+    for level in [f64::NAN, 0.0, 1.0, -0.5, 95.0] {
+        calls.refused(format!("level {level}"), "level", || fit.exponent_interval(level));
+        calls.refused(format!("level {level} of the coefficient"), "level", || fit.coefficient_interval(level));
+        calls.refused(format!("level {level} of a band"), "level", || fit.band(1.0, 2.0, level));
+    }
 }
 
 fn values_of_tensors(calls: &mut Calls) {

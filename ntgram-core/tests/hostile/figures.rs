@@ -9,6 +9,7 @@ crate::groups! {
     "Heatmap::new, Heatmap::range, Heatmap::diverging, Heatmap::annotated" => heatmaps,
     "Heatmap::row_labels, Heatmap::col_labels, Heatmap::row_label, Heatmap::col_label" => heatmap_labels,
     "LinePlot::new, LinePlot::line, LinePlot::line_xy, LinePlot::color, LinePlot::hline, LinePlot::y_range, LinePlot::log_y" => lines,
+    "LinePlot::log_x, LinePlot::band, LinePlot::error_bars, LinePlot::marker, LinePlot::dashed" => scaling_laws,
     "BarChart::new, BarChart::labels, BarChart::label, BarChart::sorted, BarChart::color, BarChart::sign_colors, BarChart::y_range" => bars,
     "Plane::new, Plane::labels, Plane::label, Plane::colors, Plane::polygon, Plane::dots, Plane::reach, Plane::corners, Plane::len, Plane::is_empty" => planes,
     "Color::hue" => hues,
@@ -130,6 +131,90 @@ fn lines(calls: &mut Calls) {
         let what: String = text.chars().take(20).collect();
         calls.right(format!("named {what:?}"), || {
             whole(LinePlot::new().line(&text, &[1.0, 2.0]).hline(&text, 1.5, Color::Grey))
+        });
+    }
+}
+
+const MARKERS: [Marker; 6] =
+    [Marker::Dot, Marker::Ring, Marker::Square, Marker::Diamond, Marker::Triangle, Marker::Cross];
+
+fn scaling_laws(calls: &mut Calls) {
+    let (xs, ys) = ([1.0, 2.0, 4.0], [0.5, 0.25, 2.0]);
+    let dots = || LinePlot::new().dots_xy("a", &xs, &ys);
+    type Logarithmic = fn(LinePlot) -> LinePlot;
+    let axes: [(&str, Logarithmic); 4] = [
+        ("linear", |plot| plot),
+        ("log x", LinePlot::log_x),
+        ("log y", LinePlot::log_y),
+        ("log both", |plot| plot.log_x().log_y()),
+    ];
+    for (axis, logarithmic) in axes {
+        for list in lists() {
+            let what = format!("{axis}, {}", short(&list));
+            let more = [&list[..], &[1.0]].concat();
+            let errors: Vec<f64> = list.iter().map(|x| x.abs()).collect();
+            calls.either(format!("points and bars, {what}"), "xs|ys", || {
+                whole(logarithmic(LinePlot::new().dots_xy("a", &list, &list).error_bars(&errors)))
+            });
+            calls.either(format!("a curve with markers, bars as given, {what}"), "xs|ys|errors", || {
+                whole(logarithmic(LinePlot::new().line("a", &list).error_bars(&list).marker(Marker::Ring)))
+            });
+            calls.either(format!("dashed, {what}"), "xs|ys", || {
+                whole(logarithmic(LinePlot::new().line_xy("a", &list, &list).dashed()))
+            });
+            calls.either(format!("a band, {what}"), "xs|highs|lows", || {
+                let rising: Vec<f64> = (0..list.len()).map(|k| k as f64).collect();
+                whole(logarithmic(LinePlot::new().band("a", &rising, &list, &errors)))
+            });
+            calls.either(format!("a band over themselves, {what}"), "xs|highs|lows", || {
+                whole(logarithmic(LinePlot::new().band("a", &list, &list, &list)))
+            });
+            calls.refused(format!("one x more, {what}"), "xs|highs", || {
+                whole(logarithmic(LinePlot::new().band("a", &more, &list, &list)))
+            });
+            calls.refused(format!("one low end more, {what}"), "xs|highs|lows", || {
+                whole(logarithmic(LinePlot::new().band("a", &list, &more, &list)))
+            });
+            calls.refused(format!("one error more, {what}"), "xs|ys|errors", || {
+                whole(logarithmic(LinePlot::new().dots_xy("a", &list, &list).error_bars(&more)))
+            });
+        }
+        for odd in ODD {
+            calls.either(format!("{axis}, an error of {odd}"), "errors", || {
+                whole(logarithmic(dots().error_bars(&[0.1, odd, 0.1])))
+            });
+            calls.either(format!("{axis}, one place at {odd}"), "xs", || {
+                whole(logarithmic(LinePlot::new().dots_xy("a", &[1.0, odd], &[1.0, 2.0])))
+            });
+        }
+        for marker in MARKERS {
+            calls.right(format!("{axis}, 20,000 of {marker:?}"), || {
+                let many: Vec<f64> = (1..20_001).map(f64::from).collect();
+                whole(logarithmic(LinePlot::new().dots_xy("a", &many, &many).marker(marker).error_bars(&many)))
+            });
+        }
+    }
+    calls.right("a dashed zigzag that goes back and forth", || {
+        let there: Vec<f64> = (0..1500).map(|k| f64::from(k % 2)).collect();
+        let down: Vec<f64> = (0..1500).map(|k| f64::from(k % 3)).collect();
+        whole(LinePlot::new().line_xy("a", &there, &down).dashed())
+    });
+    calls.refused("a band from right to left", "xs", || {
+        whole(LinePlot::new().band("a", &[1.0, 0.0], &[0.0; 2], &[1.0; 2]))
+    });
+    let band = || dots().band("b", &xs, &ys, &[3.0; 3]);
+    calls.refused("markers of a band", "marker", || whole(band().marker(Marker::Dot)));
+    calls.refused("error bars of a band", "errors", || whole(band().error_bars(&[1.0; 3])));
+    calls.refused("a dashed band", "dashed", || whole(band().dashed()));
+    calls.refused("dashed points", "dashed", || whole(dots().dashed()));
+    calls.refused("markers of nothing", "marker", || whole(LinePlot::new().marker(Marker::Dot).line("a", &ys)));
+    calls.refused("error bars of nothing", "errors", || whole(LinePlot::new().error_bars(&[]).line("a", &ys)));
+    calls.refused("nothing dashed", "dashed", || whole(LinePlot::new().dashed().line("a", &ys)));
+    for text in texts() {
+        let what: String = text.chars().take(20).collect();
+        calls.right(format!("named {what:?}"), || {
+            let plot = LinePlot::new().line_xy(&text, &xs, &ys).dashed().band(&text, &xs, &ys, &ys);
+            whole(plot.dots_xy(&text, &xs, &ys).error_bars(&ys).marker(Marker::Cross))
         });
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ntgram_core::error::check_index;
-use ntgram_core::laws::{check_prefix, prefix_tables};
+use ntgram_core::laws::{check_power_unif, check_prefix, prefix_tables};
 use ntgram_core::prelude::*;
 
 use super::calls::Calls;
@@ -19,7 +19,7 @@ crate::groups! {
     "generate_each" => every_sequence,
     "Sequences::new, Sequences::tokens, Sequences::length, Sequences::head, Sequences::rows, Sequences::get, Sequences::iter" => sequences,
     "check_prefix, prefix_tables" => prefixes,
-    "power_unif_law" => power_unif,
+    "power_unif_law, check_power_unif" => power_unif,
     "first_position_law" => first_position,
     "last_position_law" => last_position,
     "gen_d_law" => directions,
@@ -251,7 +251,17 @@ fn power_unif(calls: &mut Calls) {
             power_unif_law(&vec![1.0; counts.len()], &counts, n_vocab, &mut rng())
         });
     }
+    for (counts, n_vocab, blamed) in bad_counts() {
+        let names = if counts.is_empty() { "n_vocab|alphas" } else { blamed };
+        calls.refused(format!("check of {} counts, N = {n_vocab}", counts.len()), names, || {
+            check_power_unif(&vec![1.0; counts.len()], &counts, n_vocab)
+        });
+    }
     for alpha in ODD {
+        calls.right(format!("check of alpha {alpha} and the law agree"), || {
+            let (alphas, counts) = ([alpha, 1.0], [3, 3]);
+            Ok(check_power_unif(&alphas, &counts, 3).is_ok() == power_unif_law(&alphas, &counts, 3, &mut rng()).is_ok())
+        });
         calls.either(format!("alpha {alpha}"), "alphas", || {
             Ok(whole(&power_unif_law(&[alpha, 1.0], &[3, 3], 3, &mut rng())?))
         });

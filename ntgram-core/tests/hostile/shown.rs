@@ -9,9 +9,12 @@ use super::inputs::{HUGE, ODD, is_png, law, low_rank, tensors, texts, transforme
 
 crate::groups! {
     "Table::new, Table::from_rows, Table::frame, Table::to_html, Row::new" => tables,
-    "Table::write_csv, Table::write_parquet" => table_files,
+    "Table::write_csv, Table::write_parquet, Table::read_csv, Table::read_parquet" => table_files,
+    "Table::numbers, Table::only" => table_lookups,
+    "sweep, sweep_to" => sweeps,
     "Table as Show, DataFrame as Show" => shown_tables,
     "Tensor as Show, Law as Show, Data as Show, Sequences as Show, Transformer as Show, LowRank as Show, History as Show" => shown_things,
+    "LineFit as Show, PowerLawFit as Show" => shown_fits,
     "Figure as Show, Slider as Show, Page as Show, Shown as Show, Result as Show" => shown_pictures,
     "[T] as Show, Vec as Show, [T; N] as Show, () as Show" => shown_values,
     "Show::shown, Show::evcxr_display, show" => showing,
@@ -67,7 +70,87 @@ fn tables(calls: &mut Calls) {
     calls.right("spaces are kept", || Ok(Table::from_rows([row!["a  b" => " x  y "]])?.to_html().contains("pre")));
 }
 
+fn table_lookups(calls: &mut Calls) {
+    let table = || {
+        Table::from_rows([row!["a" => 1.5, "b" => "x", "k" => 3], row!["a" => f64::NAN, "b" => "", "k" => -1]]).unwrap()
+    };
+    for name in ["", "A", "a ", "\0", "🦀", "c"] {
+        calls.refused(format!("numbers of {name:?}"), "column", || table().numbers(name));
+        calls.refused(format!("rows by {name:?}"), "column", || table().only(name, 1));
+    }
+    calls.refused("numbers of text", "column", || table().numbers("b"));
+    calls.right("numbers and NaN", || Ok(table().numbers("a")?[0] == 1.5 && table().numbers("a")?[1].is_nan()));
+    for x in ODD {
+        calls.right(format!("rows by {x}"), || Ok(table().only("a", x)?.frame().height() <= 1));
+        calls.right(format!("rows of whole numbers by {x}"), || Ok(table().only("k", x)?.frame().height() <= 1));
+        calls.right(format!("rows of text by {x}"), || Ok(table().only("b", x)?.frame().height() == 0));
+    }
+    calls.right("whole numbers by what they are worth", || Ok(table().only("k", 3.0)?.numbers("k")? == [3.0]));
+    calls.right("an empty table", || {
+        let empty = table().only("b", "none")?;
+        Ok(empty.numbers("a")?.is_empty() && empty.only("b", "x")?.frame().height() == 0)
+    });
+}
+
+/// A plan of one small training.
+fn small_plan() -> Plan {
+    Plan::parse(
+        r#"
+        [[experiment]]
+        name = "small"
+        stream = { seed = 1 }
+        law = { kind = "power_unif", n_vocab = 4, alphas = [1, 1, 1], nb_tokens = [4, 4, 1], seed = 1 }
+        data = { batch_size = 8, num_batch = 4, context_window = 3 }
+        model = { kind = "low_rank", d_model = 2 }
+        training = { lr = 0.01 }
+        "#,
+    )
+    .unwrap()
+}
+
+fn sweeps(calls: &mut Calls) {
+    calls.right("a small one, twice", || {
+        let (first, again) = (sweep(&small_plan())?, sweep(&small_plan())?);
+        let same = first.tasks.numbers("loss")? == again.tasks.numbers("loss")?;
+        Ok(same && first.done == 1 && first.points.numbers("count")? == [1.0])
+    });
+    for path in unwritable() {
+        calls.refused(format!("into {path:?}"), "path", || sweep_to(&small_plan(), &path));
+    }
+    calls.right("a result that is no result", || {
+        let first = sweep_to(&small_plan(), "damaged")?;
+        for entry in std::fs::read_dir("damaged").unwrap().flatten() {
+            for file in std::fs::read_dir(entry.path()).unwrap().flatten() {
+                std::fs::write(file.path(), b"{").unwrap();
+            }
+        }
+        let again = sweep_to(&small_plan(), "damaged")?;
+        Ok(first.tasks.numbers("loss")? == again.tasks.numbers("loss")?)
+    });
+    let long = "[[experiment]]\nname = \"x\"\n".repeat(10_000);
+    let odd = ["", "\0", "[", "experiment = 3", "[[experiment]]", "🦀 = 1", long.as_str()];
+    for text in odd {
+        let what: String = text.chars().take(20).collect();
+        calls.refused(format!("the plan {what:?}"), "path", || Plan::parse(text));
+    }
+    for path in ["", "none.toml", "/", "/dev/null", "\0"] {
+        calls.refused(format!("the plan at {path:?}"), "path", || Plan::read(path));
+    }
+    calls.refused("a part that there is not", "only", || small_plan().only(&["large"]));
+}
+
 fn table_files(calls: &mut Calls) {
+    for path in ["", "none", "/", "\0", "/dev/null"] {
+        calls.either(format!("CSV from {path:?}"), "path", || Ok(Table::read_csv(path)?.frame().height() == 0));
+        calls.refused(format!("Parquet from {path:?}"), "path", || Table::read_parquet(path));
+    }
+    for bytes in [&b"PAR1"[..], b"\xff\xfe\0", b"a,b\n1\n1,2,3\n", b"\"a", &[0; 1000]] {
+        calls.either(format!("tables from {bytes:?}"), "path", || {
+            std::fs::write("odd", bytes).unwrap();
+            let csv = Table::read_csv("odd").map(|table| table.frame().height() < 1000)?;
+            Table::read_parquet("odd").map(|_| csv)
+        });
+    }
     let table = Table::from_rows([row!["a" => 1.5, "b" => "x"]]).unwrap();
     for path in unwritable() {
         calls.refused(format!("CSV to {path:?}"), "path", || table.write_csv(&path));
@@ -162,6 +245,19 @@ fn shown_things(calls: &mut Calls) {
             let odd = History { loss: list.clone(), accuracy: list.clone(), seconds: f64::NAN, ..history.clone() };
             let other = History { accuracy: vec![], seconds: -1.0, ..odd.clone() };
             Ok(fit(&odd.shown()?)? && fit(&other.shown()?)?)
+        });
+    }
+}
+
+fn shown_fits(calls: &mut Calls) {
+    let line = line_fit(&[1.0, 2.0, 3.0], &[1.0, 2.0, 2.5]).unwrap();
+    let law = power_law_fit(&[1.0, 2.0, 3.0], &[1.0, 2.0, 2.5]).unwrap();
+    for odd in ODD {
+        calls.right(format!("{odd}"), || {
+            let line = LineFit { slope: odd, intercept_error: odd, chi_squared: Some(odd), ..line.clone() };
+            let none = LineFit { degrees_of_freedom: 0, chi_squared: None, ..line.clone() };
+            let law = PowerLawFit { coefficient: odd, line: line.clone(), ..law.clone() };
+            Ok(fit(&line.shown()?)? && fit(&none.shown()?)? && fit(&law.shown()?)?)
         });
     }
 }

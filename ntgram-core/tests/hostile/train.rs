@@ -10,7 +10,7 @@ use super::calls::Calls;
 use super::inputs::{HUGE, ODD, law, low_rank, of_paper, texts, transformer};
 
 crate::groups! {
-    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, TrainOptions::epochs, TrainOptions::schedule, TrainOptions::rng, TrainOptions::rate, TrainOptions::steps_on, TrainOptions::first_rng, stream_words, Snapshots::every, Snapshots::of" => options,
+    "TrainOptions::lr, TrainOptions::seed, TrainOptions::full_divergence, TrainOptions::snapshots, TrainOptions::quiet, TrainOptions::epochs, TrainOptions::schedule, TrainOptions::rng, TrainOptions::rate, TrainOptions::steps_on, TrainOptions::check, instructions, TrainOptions::first_rng, stream_words, Snapshots::every, Snapshots::of" => options,
     "train, Training::new" => trainings,
     "" => windows_and_orders,
     "" => epochs,
@@ -99,6 +99,16 @@ fn options(calls: &mut Calls) {
             Ok(rates == [1e-3, if count == 0 { 2.0 } else { 1e-3 }] && quiet().rate(count) == 1e-3)
         });
     }
+    for x in ODD {
+        calls.either(format!("check of lr {x}"), "lr", || {
+            let checked = TrainOptions::lr(x).quiet().check();
+            Ok(checked.is_ok() == (x.is_finite() && x > 0.0) && checked.map(|()| true)?)
+        });
+    }
+    calls.right("instructions", || Ok(!ntgram_core::ntgram_engine::engine::instructions().is_empty()));
+    calls.refused("check of no epochs", "epochs", || quiet().epochs(0).check());
+    calls.refused("check of no threads", "threads", || TrainOptions { threads: Some(0), ..quiet() }.check());
+    calls.refused("check of no batches", "max_batches", || TrainOptions { max_batches: Some(0), ..quiet() }.check());
     calls.right("words of sizes that no model has", || {
         let config = TransformerConfig::of_paper(usize::MAX, usize::MAX, usize::MAX);
         Ok(stream_words(ModelConfig::Transformer(&config), 1) == 4)

@@ -28,7 +28,7 @@ impl Data {
     /// whole number of batches.
     pub fn from_sequences(sequences: Sequences, batch_size: usize, law: &Law) -> Result<Self> {
         check_positive("batch_size", batch_size)?;
-        check_window(sequences.length(), law)?;
+        check_window(sequences.length(), law.order())?;
         let rows = sequences.rows();
         if rows == 0 || !rows.is_multiple_of(batch_size) {
             let expected = format!("it must be a whole number of batches of {batch_size}");
@@ -41,6 +41,17 @@ impl Data {
             return Err(Error::argument("sequences", format!("a list with the token {bad}"), expected));
         }
         Ok(Self { sequences, batch_size, num_batch: rows / batch_size, law: law.clone() })
+    }
+
+    /// Checks the sizes of data, `batch_size` and `num_batch`, for a law of this order; draws nothing.
+    ///
+    /// # Errors
+    /// A size of 0, a context window shorter than the law, or more sequences than PyTorch's shuffle allows.
+    pub fn check_sizes((batch_size, num_batch): (usize, usize), context_window: usize, order: usize) -> Result<()> {
+        check_positive("batch_size", batch_size)?;
+        check_positive("num_batch", num_batch)?;
+        check_window(context_window, order)?;
+        check_rows(batch_size.saturating_mul(num_batch))
     }
 
     /// The law the sequences were drawn from.
@@ -226,11 +237,8 @@ pub fn sample_data<R: rand::Rng>(
 
 /// Checked data of the right size, every token 0.
 fn empty(batch_size: usize, num_batch: usize, law: &Law, context_window: usize) -> Result<Data> {
-    check_positive("batch_size", batch_size)?;
-    check_positive("num_batch", num_batch)?;
-    check_window(context_window, law)?;
-    let rows = batch_size.saturating_mul(num_batch);
-    check_rows(rows)?;
+    Data::check_sizes((batch_size, num_batch), context_window, law.order())?;
+    let rows = batch_size * num_batch;
     let mut tokens = Vec::new();
     let len = rows.saturating_mul(context_window);
     if tokens.try_reserve_exact(len).is_err() {
@@ -245,9 +253,9 @@ fn empty(batch_size: usize, num_batch: usize, law: &Law, context_window: usize) 
     Ok(Data { sequences, batch_size, num_batch, law: law.clone() })
 }
 
-fn check_window(context_window: usize, law: &Law) -> Result<()> {
-    if context_window < law.order() {
-        let expected = format!("it must be at least the order of the law, {}", law.order());
+fn check_window(context_window: usize, order: usize) -> Result<()> {
+    if context_window < order {
+        let expected = format!("it must be at least the order of the law, {order}");
         return Err(Error::argument("context_window", context_window, expected));
     }
     Ok(())

@@ -81,13 +81,15 @@ mod transformer;
 mod unembed;
 
 use crate::models::{Freeze, ModelConfig};
+pub use simd::instructions;
 pub use trainer::Trainer;
 
 /// Pairs of a block: as many as the unembedding works on side by side, one in each lane of a vector.
 const BLOCK: usize = 16;
 
 /// What a batch's loss is, before the law's entropy is taken off. Nats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[doc(alias = "next_token")]
 pub enum Loss {
     /// Cross-entropy of the next token, as it was drawn.

@@ -159,6 +159,21 @@ impl Detected {
     }
 }
 
+/// The vector instructions that this processor's trainings use: `AVX-512`, `AVX2`, `WebAssembly SIMD`, or `plain`. The first two give the
+/// same numbers to the last bit.
+pub fn instructions() -> &'static str {
+    match Detected::best().0 {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => "AVX-512",
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => "AVX2",
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        Level::Simd128 => "WebAssembly SIMD",
+        #[cfg(any(test, not(all(target_arch = "wasm32", target_feature = "simd128"))))]
+        Level::Plain => "plain",
+    }
+}
+
 /// Runs `job` compiled for the instruction set `on`.
 pub(super) fn dispatch<J: Job>(on: Detected, job: J) -> J::Output {
     match on.0 {

@@ -6,7 +6,7 @@
 
 use super::BLOCK;
 use super::buffer::Buffer;
-use super::functions::{LOG2_E, exp2, ln};
+use super::functions::{LOG2_E, exp2, ln, share};
 use super::simd::{Isa, Lanes, vector_fn};
 
 /// What the original adds to every probability before the logarithm.
@@ -130,7 +130,7 @@ vector_fn! {
         // would learn too slowly.
         let (mut small, mut large) = (I::Wide::zero(), I::Wide::zero());
         for row in g.chunks_exact_mut(BLOCK) {
-            let e = exp2(I::Wide::load(row).sub(best));
+            let e = share(exp2(I::Wide::load(row).sub(best)));
             e.store(row);
             let bound = I::Wide::splat(SMALL_TERM);
             large = large.add_where_greater(e, bound);

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, Result};
 
-pub use power_unif::power_unif_law;
+pub use power_unif::{check_power_unif, power_unif_law};
 pub use prefix::{check_prefix, prefix_tables};
 pub use sequences::{Sequences, generate_each};
 

@@ -13,6 +13,21 @@ use crate::rng::TorchRng;
 /// `alphas` and `nb_tokens` of different lengths or empty; a count of 0 or above `n_vocab`; an alpha that is negative, not
 /// finite, or makes a row vanish or overflow; a law too large to store.
 pub fn power_unif_law(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize, rng: &mut TorchRng) -> Result<Law> {
+    let bases = bases(alphas, nb_tokens, n_vocab)?;
+    let tables = bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng));
+    Law::new(n_vocab, tables.collect::<Result<_>>()?)
+}
+
+/// Checks the arguments of [`power_unif_law`], and draws nothing.
+///
+/// # Errors
+/// As there.
+pub fn check_power_unif(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize) -> Result<()> {
+    bases(alphas, nb_tokens, n_vocab).map(drop)
+}
+
+/// The row of each table before it is permuted.
+fn bases(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize) -> Result<Vec<Vec<f32>>> {
     check_prefix(nb_tokens, n_vocab, 0)?;
     if alphas.is_empty() || alphas.len() != nb_tokens.len() {
         let expected = format!(
@@ -22,9 +37,7 @@ pub fn power_unif_law(alphas: &[f64], nb_tokens: &[usize], n_vocab: usize, rng: 
         return Err(Error::argument("alphas", format!("of length {}", alphas.len()), expected));
     }
     let bases = alphas.iter().zip(nb_tokens).map(|(alpha, count)| power_base(*alpha, *count, n_vocab));
-    let bases = bases.collect::<Result<Vec<_>>>()?;
-    let tables = bases.iter().enumerate().map(|(i, base)| permuted_rows(base, n_vocab.pow(i as u32), rng));
-    Law::new(n_vocab, tables.collect::<Result<_>>()?)
+    bases.collect()
 }
 
 /// `alpha^k` for `k < count`, else 0, normalised (shape `N`).

@@ -1,12 +1,14 @@
 //! The one ordered list of a model's named parameters: shapes, what is frozen, and initial values as PyTorch draws them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 use crate::rng::TorchRng;
 
 /// Groups of parameters that training leaves as they are (`true` = frozen). One flag covers every
 /// module of every layer; the MLP is always trained. `LowRank` reads
 /// `e` and `u` only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Freeze {
     /// Word embedding `W_E`.
     #[doc(alias = "freeze_e")]

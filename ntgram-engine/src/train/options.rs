@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Adam;
 use crate::data::Data;
 use crate::engine::Loss;
+use crate::error::{Error, Result};
 use crate::models::{ModelConfig, n_values};
 use crate::rng::TorchRng;
 
@@ -59,7 +62,8 @@ impl Snapshots {
 /// let options = TrainOptions::lr(0.01).epochs(4).schedule(Schedule::Linear { to: 0.002 });
 /// assert_eq!([0, 1, 2, 3].map(|epoch| options.rate(epoch)), [0.01, 0.008, 0.006, 0.004]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// [`TrainOptions::lr`] in all epochs.
     #[default]
@@ -183,6 +187,21 @@ impl TrainOptions {
         }
     }
 
+    /// Checks what does not depend on model and data: rates, epochs, threads, batches.
+    ///
+    /// # Errors
+    /// One of them is such that no training can follow it; the message names it.
+    pub fn check(&self) -> Result<()> {
+        check_rates(self)?;
+        if self.threads == Some(0) {
+            return Err(Error::argument("threads", 0, "it must be at least 1, or `None` for all cores"));
+        }
+        if self.max_batches == Some(0) {
+            return Err(Error::argument("max_batches", 0, "it must be at least 1, or `None` for all"));
+        }
+        Ok(())
+    }
+
     /// Batches that a training on `data` visits, in all its epochs.
     pub fn steps_on(&self, data: &Data) -> usize {
         self.max_batches.unwrap_or(usize::MAX).min(self.epochs.saturating_mul(data.num_batch()))
@@ -193,6 +212,40 @@ impl TrainOptions {
         self.rng.clone().unwrap_or_else(|| TorchRng::new(self.seed))
     }
 }
+
+/// Every epoch must have a rate that a step can be made with.
+fn check_rates(options: &TrainOptions) -> Result<()> {
+    let positive = |rate: f64| rate.is_finite() && rate > 0.0;
+    let TrainOptions { lr, epochs, ref schedule, .. } = *options;
+    if !(1..=MOST_EPOCHS).contains(&epochs) {
+        return Err(Error::argument("epochs", epochs, format!("it must be from 1 to {MOST_EPOCHS}")));
+    }
+    match schedule {
+        Schedule::Constant | Schedule::Linear { .. } if !positive(lr) => {
+            Err(Error::argument("lr", lr, "it must be a positive number, such as 1e-3"))
+        }
+        Schedule::Linear { to } if !(to.is_finite() && *to >= 0.0) => Err(Error::argument(
+            "schedule",
+            format!("{schedule:?}"),
+            "the rate must go to a number that is not negative",
+        )),
+        Schedule::Rates(rates) if rates.len() != epochs => {
+            let expected = format!("there must be one for each epoch, {epochs} in all");
+            Err(Error::argument("schedule", format!("a list of {} rates", rates.len()), expected))
+        }
+        Schedule::Rates(rates) => match rates.iter().find(|rate| !positive(**rate)) {
+            Some(bad) => {
+                let expected = "every rate must be a positive number, such as 1e-3";
+                Err(Error::argument("schedule", format!("a list with the rate {bad}"), expected))
+            }
+            None => Ok(()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// Epochs of a training.
+const MOST_EPOCHS: usize = 1 << 24;
 
 /// Words of PyTorch's stream that each epoch takes: the two 64-bit draws of its data loader.
 pub(super) const WORDS_OF_AN_EPOCH: u64 = 4;

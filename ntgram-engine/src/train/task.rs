@@ -1,6 +1,6 @@
 //! What is trained on what, checked once: everything below sees values that fit each other.
 
-use super::options::{Engine, Schedule, TrainOptions};
+use super::options::{Engine, TrainOptions};
 use crate::data::Data;
 use crate::engine::{self, Epoch, Problem, Trainer};
 use crate::error::{Error, Result};
@@ -31,7 +31,7 @@ impl<'a> Task<'a> {
         options: &'a TrainOptions,
     ) -> Result<Self> {
         model.check(law)?;
-        check_rates(options)?;
+        options.check()?;
         if data.n_vocab() != law.n_vocab() {
             let expected = format!("the model's vocabulary has {} tokens", law.n_vocab());
             return Err(Error::argument("data", format!("over {} tokens", data.n_vocab()), expected));
@@ -45,12 +45,6 @@ impl<'a> Task<'a> {
         if window > model.context_window() || window < order {
             let expected = format!("the model takes {}", from_to(order, model.context_window()));
             return Err(Error::argument("data", format!("of sequences of {window} tokens"), expected));
-        }
-        if options.threads == Some(0) {
-            return Err(Error::argument("threads", 0, "it must be at least 1, or `None` for all cores"));
-        }
-        if options.max_batches == Some(0) {
-            return Err(Error::argument("max_batches", 0, "it must be at least 1, or `None` for all"));
         }
         let list = model.parameters();
         check_snapshots(options, &list)?;
@@ -165,37 +159,6 @@ fn from_to(least: usize, most: usize) -> String {
     if least >= most { format!("sequences of {most}") } else { format!("sequences of {least} to {most}") }
 }
 
-/// Every epoch must have a rate that a step can be made with.
-fn check_rates(options: &TrainOptions) -> Result<()> {
-    let positive = |rate: f64| rate.is_finite() && rate > 0.0;
-    let TrainOptions { lr, epochs, ref schedule, .. } = *options;
-    if !(1..=MOST_EPOCHS).contains(&epochs) {
-        return Err(Error::argument("epochs", epochs, format!("it must be from 1 to {MOST_EPOCHS}")));
-    }
-    match schedule {
-        Schedule::Constant | Schedule::Linear { .. } if !positive(lr) => {
-            Err(Error::argument("lr", lr, "it must be a positive number, such as 1e-3"))
-        }
-        Schedule::Linear { to } if !(to.is_finite() && *to >= 0.0) => Err(Error::argument(
-            "schedule",
-            format!("{schedule:?}"),
-            "the rate must go to a number that is not negative",
-        )),
-        Schedule::Rates(rates) if rates.len() != epochs => {
-            let expected = format!("there must be one for each epoch, {epochs} in all");
-            Err(Error::argument("schedule", format!("a list of {} rates", rates.len()), expected))
-        }
-        Schedule::Rates(rates) => match rates.iter().find(|rate| !positive(**rate)) {
-            Some(bad) => {
-                let expected = "every rate must be a positive number, such as 1e-3";
-                Err(Error::argument("schedule", format!("a list with the rate {bad}"), expected))
-            }
-            None => Ok(()),
-        },
-        _ => Ok(()),
-    }
-}
-
 /// The interval and the names must be usable.
 fn check_snapshots(options: &TrainOptions, list: &[ParamSpec]) -> Result<()> {
     let Some(snapshots) = &options.snapshots else { return Ok(()) };
@@ -230,9 +193,6 @@ fn check_adam(options: &TrainOptions, size: usize) -> Result<()> {
     }
     Ok(())
 }
-
-/// Epochs of a training.
-const MOST_EPOCHS: usize = 1 << 24;
 
 /// Steps of a training and of those before it that it goes on from.
 const MOST_STEPS: u64 = 1 << 40;

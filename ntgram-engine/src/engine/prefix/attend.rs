@@ -9,7 +9,7 @@
 //!
 //! The lanes of a vector are heads (`by_head`) or coordinates (`by_coordinate`), whichever wastes less of it.
 
-use super::super::functions::{LOG2_E, exp2};
+use super::super::functions::{LOG2_E, exp2, share};
 use super::super::layout::{Layout, Tables};
 use super::super::simd::{Isa, Lanes};
 use super::{by_coordinate, by_head};
@@ -77,7 +77,7 @@ pub(super) fn softmax<V: Lanes>(scores: &mut [f32], most: V, heads: usize, v: us
     }
     let over_sum = V::splat(1.0).div(sum);
     for alpha in scores.chunks_exact_mut(heads) {
-        V::load(&alpha[v..]).mul(over_sum).store(&mut alpha[v..]);
+        share(V::load(&alpha[v..]).mul(over_sum)).store(&mut alpha[v..]);
     }
 }
 

@@ -1,0 +1,90 @@
+"""The notebook on memorisation, executed in the project's own kernel: no errors, whole pictures, and what its text says is what it prints.
+
+`make test` executes the notebook first and names the copy in NTGRAM_EXECUTED_MEMORISATION; without it these tests do so.
+"""
+
+import re
+
+import nbformat
+import pytest
+from conftest import REPOSITORY
+from outputs import assert_names_no_machine, assert_ran, assert_whole, code, executed_copy, pictures, printed
+
+NOTEBOOK = REPOSITORY / "notebooks/memorisation.ipynb"
+COMMITTED = nbformat.read(NOTEBOOK, as_version=4)
+WITH_FIGURE = range(3, 12)
+
+
+@pytest.fixture(scope="session")
+def cells():
+    return code(executed_copy(NOTEBOOK, "NTGRAM_EXECUTED_MEMORISATION"))
+
+
+def numbers(cell, before):
+    """The numbers of the one printed line that starts with `before`, after it."""
+    (line,) = [line for line in printed(cell).splitlines() if line.startswith(before)]
+    return [float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", line[len(before) :])]
+
+
+def test_it_names_no_machine_and_uses_the_projects_kernel():
+    assert_names_no_machine(COMMITTED)
+
+
+def test_every_cell_ran_without_an_error(cells):
+    assert len(cells) == 12
+    for cell in cells:
+        assert_ran(cell)
+
+
+@pytest.mark.parametrize("number", WITH_FIGURE)
+def test_the_picture_is_whole(cells, number):
+    (png,) = pictures(cells[number])
+    assert_whole(png)
+
+
+def test_the_committed_outputs_are_those_of_the_cells(cells):
+    for cell, committed in zip(cells, code(COMMITTED), strict=True):
+        assert cell.source == committed.source
+        timeless = [line for line in printed(cell).splitlines() if "trainings" not in line]
+        assert timeless == [line for line in printed(committed).splitlines() if "trainings" not in line]
+
+
+# ---- what the text says
+
+
+def test_the_law_is_certain(cells):
+    entropy, uniform = numbers(cells[2], "entropy ")
+    assert entropy == 0 and abs(uniform - 3.9120) < 1e-4
+
+
+def test_two_dimensions_grow_some_1_3_times_as_steeply_as_the_bound(cells):
+    *_, ratio, of_bound = numbers(cells[3], "slope up to H = 17: ")
+    assert of_bound == 0.018
+    assert 1.2 < ratio < 1.8
+
+
+def test_slopes_grow_between_quadratic_and_cubic_and_nearly_quadratic_from_six_on(cells):
+    exponent, _, low, high = numbers(cells[5], "d = 3 to 13: exponent ")
+    assert 2 < low < exponent < high < 3
+    exponent, _, low, high = numbers(cells[5], "d = 6 to 13: exponent ")
+    assert 2 < exponent < 2.4
+
+
+def test_accuracy_in_the_modules_size_is_quadratic(cells):
+    exponent, _, low, high = numbers(cells[6], "accuracy − accuracy at d_h = 1 grows like d_h to the power ")
+    assert low < 2 < high
+
+
+def test_accuracy_in_the_streams_dimension_ends_at_the_modules_size(cells):
+    below, *_ = numbers(cells[7], "d = 5 to 10: ")
+    _, _, low, high = numbers(cells[7], "d = 11 to 15: ")
+    assert high < below / 5
+
+
+def test_published_rows_agree(cells):
+    within, rows = map(int, re.match(r"(\d+) of (\d+) published rows", printed(cells[8])).groups())
+    assert rows == 104 and within / rows > 0.95
+
+
+def test_no_model_is_below_the_bound(cells):
+    assert numbers(cells[11], "the least that a model remembers is ")[0] > 1
