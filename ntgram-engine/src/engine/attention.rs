@@ -151,6 +151,7 @@ impl Tables {
 
 /// Attention of every pair: its weights into `alpha` (pairs, heads_padded), what the heads write into `r` (pairs, stride).
 #[expect(clippy::too_many_arguments, reason = "operands and results of one formula")]
+#[inline(always)]
 pub(super) fn forward<I: Isa>(
     tables: &mut Tables,
     layout: &Layout,
@@ -183,6 +184,7 @@ pub(super) fn forward<I: Isa>(
 /// `heads_last`), by the inputs (added) and by the stream before attention (overwritten). To `tables.d_o0` is added: it holds what
 /// position 0 itself has of its heads' outputs.
 #[expect(clippy::too_many_arguments, reason = "the forward pass's operands and their gradients")]
+#[inline(always)]
 pub(super) fn backward<I: Isa>(
     tables: &mut Tables,
     layout: &Layout,
@@ -354,9 +356,8 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const H: usize>(
 ) {
     let (d, stride, heads_padded) = sizes::<D, H>(layout);
     let (table, by_head) = (d * heads_padded, layout.heads * stride);
-    let d_o1 = &mut tables.d_o1[pairs.start * table..][..at1.rows * table];
     tables.du[..at1.rows * table].fill(0.0);
-    d_o1.fill(0.0);
+    tables.d_o1[pairs.start * table..][..at1.rows * table].fill(0.0);
     let one = V::splat(1.0);
     let mut start = 0;
     while start < pairs.first.len() {
@@ -400,7 +401,7 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const H: usize>(
         }
         // What belongs to the second token is summed over the run in registers, some coordinates at a time.
         let du = &mut tables.du[b * table..][..table];
-        let d_o1 = &mut d_o1[b * table..][..table];
+        let d_o1 = &mut tables.d_o1[(pairs.start + b) * table..][..table];
         for v in (0..heads_padded).step_by(V::LANES) {
             let mut c = 0;
             while c + SUMS <= d {

@@ -133,6 +133,7 @@ impl TransformerPart {
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
         let n_layers = layout.layers.len();
         let most1 = (0..n_layers).map(capacity1).max().unwrap_or(0);
+        let tables = Tables::new(&layout, rows0.capacity, most1, pairs);
         let layers = (0..n_layers)
             .map(|layer| Layer {
                 qk: Circuit::new(&layout, For::Both),
@@ -144,7 +145,6 @@ impl TransformerPart {
                 mlp1: Mlp::new(&layout.mlps[layer], pairs, stride, flags.norm),
             })
             .collect();
-        let tables = Tables::new(&layout, rows0.capacity, most1, pairs);
         let widest = pairs.max(rows1.capacity) * stride;
         let grad = Buffer::new(layout.len);
         Self {
