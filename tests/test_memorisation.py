@@ -86,7 +86,7 @@ def test_published_rows_agree(cells):
     assert rows == 104 and within / rows > 0.95
 
 
-def test_trained_longer_the_slope_is_quadratic(cells):
+def test_at_its_best_rate_the_slope_is_nearer_to_quadratic_than_to_cubic(cells):
     _, _, low, high = numbers(cells[9], "512 epochs, d = 7 to 13: exponent ")
     assert low < 2 < high < 2.5
     for epochs in (64, 512):
