@@ -523,7 +523,7 @@ def build_site(folder):
     say("documentation of the crates", "cargo doc (the first time takes some minutes)")
     cells = CellBuild(settings_for(cuda=False, own=None))
     with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
-        run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-core", "-p", "ntgram-web",
+        run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-sweep", "-p", "ntgram-core", "-p", "ntgram-web",
             "--features", "ntgram-core/doc-only", env=cells.workspace_environment(), cwd=REPOSITORY)  # fmt: skip
         doc = CACHE / "page/doc"
         shutil.rmtree(doc, ignore_errors=True)

@@ -192,8 +192,9 @@ def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
 
 
 def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
-    needs = {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core", "ntgram-web"], "ntgram-web": ["zip"], "ntgram-core": ["ntgram-engine", "tch", "polars"],
-             "ntgram-engine": ["zip"], "tch": ["torch-sys", "zip"],
+    needs = {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core", "ntgram-web"], "ntgram-web": ["ntgram-engine", "zip"],
+             "ntgram-core": ["ntgram-engine", "ntgram-sweep", "tch", "polars"],
+             "ntgram-engine": ["zip"], "ntgram-sweep": ["ntgram-engine", "zip"], "tch": ["torch-sys", "zip"],
              "torch-sys": ["libc", "cc"], "polars": ["libc"], "added": ["libc"], "zip": [], "libc": [], "cc": []}  # fmt: skip
     nodes = [
         {"id": f"{name}#1", "dependencies": [f"{n}#1" for n in on], "deps": [{"name": n, "pkg": f"{n}#1"} for n in on]}
@@ -202,10 +203,11 @@ def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
     packages = [{"id": f"{name}#1", "name": name} for name in needs]
     listed = {"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": ["ctx#1", "anchor#1"]}
     outlined = outline.outline(json.loads(json.dumps(listed)))
-    seen = {"ctx", "anchor", "ntgram-core", "ntgram-engine", "added", "tch", "torch-sys", "libc"}
+    seen = {"ctx", "anchor", "ntgram-core", "ntgram-engine", "ntgram-sweep", "added", "tch", "torch-sys", "libc"}
     assert {p["name"] for p in outlined["packages"]} == seen
     left = {node["id"][:-2]: [d["name"] for d in node["deps"]] for node in outlined["resolve"]["nodes"]}
-    assert left == {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core"], "ntgram-core": ["ntgram-engine", "tch"], "ntgram-engine": [], "tch": ["torch-sys"], "torch-sys": [],
+    assert left == {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core"], "ntgram-core": ["ntgram-engine", "ntgram-sweep", "tch"],
+                    "ntgram-engine": [], "ntgram-sweep": ["ntgram-engine"], "tch": ["torch-sys"], "torch-sys": [],
                     "added": ["libc"], "libc": []}  # fmt: skip
 
 
@@ -332,7 +334,7 @@ def test_what_does_not_compile_is_shown_and_changes_nothing(start):
 def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, tmp_path):
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-engine"]:
+    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-sweep", "ntgram-engine"]:
         source = REPOSITORY / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, clone / name)
     (clone / "notebooks").mkdir()

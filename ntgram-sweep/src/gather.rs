@@ -80,7 +80,7 @@ impl Gathered<'_> {
             row.extend([task.repetition, outcome.parameters, outcome.steps].map(Cell::Whole));
             row.extend(measures(outcome).map(Cell::Number));
             row.push(Cell::Number(Some(outcome.unif_loss)));
-            row.extend([&result.version, &result.key, self.plan].map(|name| text(name)));
+            row.extend([result.version.as_str(), &result.key, self.plan].map(text));
             if timings == Timings::With {
                 row.extend([Cell::Number(Some(outcome.seconds)), text(&result.instructions)]);
             }

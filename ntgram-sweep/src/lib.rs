@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`] is a TOML file that a person writes; `docs/sweeps.md` of the repository says what may stand in it. Each of its [`Task`]s is one
 //! training, independent of all others: its place in PyTorch's random stream is computed. A [`Store`] is a folder with one small file a
-//! result, named by a digest of everything that decides it. [`sweep`](run::sweep) computes what is missing; [`gather`](mod@gather) makes the tables.
+//! result, named by a digest of everything that decides it. [`sweep()`] computes what is missing; [`gather`](mod@gather) makes the tables.
 //!
 //! ```
 //! use ntgram_sweep::{Options, Plan, Store, sweep};

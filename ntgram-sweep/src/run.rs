@@ -281,7 +281,7 @@ fn train(training: &Training, materials: &Materials, watch: Watch) -> Result<Opt
         Start::AfterData => material.after.clone(),
     };
     let model = training.model.config();
-    let mut values = model.initial_values(&mut rng)?;
+    let values = model.initial_values(&mut rng)?;
     let mut options = training.options();
     options.rng = Some(match training.shuffle {
         Shuffle::Seed(seed) => TorchRng::new(seed),
@@ -290,8 +290,8 @@ fn train(training: &Training, materials: &Materials, watch: Watch) -> Result<Opt
     let parameters = values.len();
     let started = Instant::now();
     let task = train::Task::new(model, training.freeze, law, &material.data, &options)?;
-    let run = task.circuit_trainer(values.clone())?;
-    let trained = drive(&task, Box::new(run), &mut values, watch);
+    let run = task.circuit_trainer(values)?;
+    let trained = drive(&task, Box::new(run), &mut vec![], watch);
     let seconds = started.elapsed().as_secs_f64();
     let about = |steps, tails, [loss_by_epoch, accuracy_by_epoch]: [Vec<f64>; 2]| Outcome {
         steps,

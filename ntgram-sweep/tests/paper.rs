@@ -73,3 +73,21 @@ fn the_papers_table_has_the_numbers_of_its_trainings() {
 fn the_table_beyond_the_paper_has_the_numbers_of_its_trainings() {
     agrees("beyond");
 }
+
+/// The plan of the notebook's cell 3 has PyTorch's losses.
+#[test]
+fn cell_3_has_its_numbers() {
+    let file = std::fs::read_to_string(repository("ntgram-core/tests/reference/c3.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&file).unwrap();
+    let plan = Plan::read(repository("plans/scaling_laws.toml")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path()).unwrap();
+    sweep(plan.tasks(), &store, &Options::default(), &mut |_| ()).unwrap();
+    let gathered = gather(&plan, &store).unwrap().points();
+    for (row, training) in gathered.rows.iter().zip(["low_rank.train", "transformer.train"]) {
+        let (ours, theirs) =
+            (number(&row[place(&gathered, "loss")]), expected[training]["loss_tail100_mean"].as_f64().unwrap());
+        assert!((ours - theirs).abs() < 1e-3 * theirs, "{training}: {ours} is not {theirs}");
+    }
+    assert_eq!(gathered.rows.len(), 2);
+}

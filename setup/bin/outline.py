@@ -9,7 +9,8 @@ import json
 import sys
 
 # Of these crates' dependencies, only these are kept.
-KEPT = {"anchor": {"ntgram-core"}, "ntgram-core": {"ntgram-engine", "tch"}, "ntgram-engine": set(), "tch": {"torch-sys"}, "torch-sys": set()}
+KEPT = {"anchor": {"ntgram-core"}, "ntgram-core": {"ntgram-engine", "ntgram-sweep", "tch"}, "ntgram-sweep": {"ntgram-engine"},
+        "ntgram-engine": set(), "tch": {"torch-sys"}, "torch-sys": set()}  # fmt: skip
 
 
 def outline(listed):

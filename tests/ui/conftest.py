@@ -41,10 +41,11 @@ def screenshots():
 
 @pytest.fixture(scope="session")
 def copies():
-    """Copies of the notebooks, in a folder beside `ntgram-core` as theirs is: nothing in the repository changes."""
+    """Copies of the notebooks and their data, in a folder beside `ntgram-core` as theirs is: nothing in the repository changes."""
     with tempfile.TemporaryDirectory(dir=REPOSITORY, prefix="ui-notebooks-") as folder:
         for name in notebooks(REPOSITORY):
             shutil.copy(REPOSITORY / f"notebooks/{name}.ipynb", folder)
+        shutil.copytree(REPOSITORY / "notebooks/data", Path(folder, "data"))
         yield Path(folder)
 
 

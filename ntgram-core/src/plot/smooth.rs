@@ -32,12 +32,16 @@ type Drawn = Result<(), DrawingErrorKind<BitMapBackendError>>;
 pub(super) struct Smooth<'a> {
     bitmap: BitMapBackend<'a>,
     font: Font,
+    /// For each pixel, of the line that is drawn, the largest share of it that a piece covers; 0 between lines. Kept, since making it anew
+    /// takes longer than most lines.
+    largest: Vec<f32>,
 }
 
 impl<'a> Smooth<'a> {
     /// `pixels` must hold `size`.
     pub(super) fn new(pixels: &'a mut [u8], size: (u32, u32), font: Font) -> Result<Self, BitMapBackendError> {
-        Ok(Self { bitmap: BitMapBackend::with_buffer_and_format(pixels, size)?, font })
+        let bitmap = BitMapBackend::with_buffer_and_format(pixels, size)?;
+        Ok(Self { bitmap, font, largest: vec![0.0; size.0 as usize * size.1 as usize] })
     }
 
     /// Fills a polygon that does not cross itself.
@@ -53,7 +57,7 @@ impl<'a> Smooth<'a> {
         let radius = width / 2.0;
         let near = area(size).grown(radius);
         // of all pieces the largest share, so that neither joints nor crossings are darker
-        let mut largest = vec![0.0f32; size.0 as usize * size.1 as usize];
+        let mut largest = std::mem::take(&mut self.largest);
         let mut covered = Vec::new();
         for (a, b) in points.windows(2).filter_map(|pair| near.clip(pair[0], pair[1])) {
             for (a, b) in short(a, b) {
@@ -66,8 +70,10 @@ impl<'a> Smooth<'a> {
                 });
             }
         }
-        let share = |at: (i32, i32)| largest[at.1 as usize * size.0 as usize + at.0 as usize];
-        covered.into_iter().try_for_each(|at| self.bitmap.draw_pixel(at, ink.mix(share(at).into())))
+        let mut take = |at: (i32, i32)| std::mem::take(&mut largest[at.1 as usize * size.0 as usize + at.0 as usize]);
+        let shares: Vec<((i32, i32), f32)> = covered.into_iter().map(|at| (at, take(at))).collect();
+        self.largest = largest;
+        shares.into_iter().try_for_each(|(at, share)| self.bitmap.draw_pixel(at, ink.mix(share.into())))
     }
 
     /// Calls `pixel` with every pixel that the polygon covers, and the share of it, up to 1.

@@ -222,10 +222,12 @@ fn fits(calls: &mut Calls) {
     for odd in ODD {
         let errors = [0.1, odd, 0.2, 0.3];
         calls.either(format!("an error of {odd}"), "errors", || {
-            Ok(odd > 0.0 && fitted(&line_fit_weighted(&xs, &ys, &errors)?, &xs, &ys))
+            let fit = line_fit_weighted(&xs, &ys, &errors)?;
+            Ok(odd > 0.0 && fitted(&fit, &xs, &ys))
         });
         calls.either(format!("an error of {odd}, of a power law"), "errors", || {
-            Ok(odd > 0.0 && power_law_fit_weighted(&xs, &ys, &errors)?.line.chi_squared.is_some())
+            let fit = power_law_fit_weighted(&xs, &ys, &errors)?;
+            Ok(odd > 0.0 && fit.line.chi_squared.is_some())
         });
     }
     for count in [0, 3, 5] {

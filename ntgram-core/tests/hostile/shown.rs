@@ -114,7 +114,7 @@ fn sweeps(calls: &mut Calls) {
         let same = first.tasks.numbers("loss")? == again.tasks.numbers("loss")?;
         Ok(same && first.done == 1 && first.points.numbers("count")? == [1.0])
     });
-    for path in unwritable() {
+    for path in unwritable().into_iter().filter(|path| !std::path::Path::new(path).is_dir()) {
         calls.refused(format!("into {path:?}"), "path", || sweep_to(&small_plan(), &path));
     }
     calls.right("a result that is no result", || {

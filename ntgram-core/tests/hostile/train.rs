@@ -17,7 +17,7 @@ crate::groups! {
     "train_all, train_each, train_lot" => lots,
     "Task::new, Task::model, Task::freeze, Task::law, Task::data, Task::options, Task::steps, Task::epochs, Task::engine, Task::refused_by_circuit_engine" => tasks,
     "Task::circuit_trainer, Trainer::step, Trainer::params, Trainer::finish, Trainer::loss_and_gradients, Trainer as Run, train_values" => the_circuit_engine,
-    "drive, side_by_side, Run::engine, Run::step, Run::values, Run::finish" => runs,
+    "drive, side_by_side, Run::engine, Run::step, Run::values, Run::n_values, Run::finish" => runs,
     "History::tail_loss, History::tail_accuracy, History::mean_loss_of_last, History::original_tail, History::original_accuracy, History::loss_by_epoch, History::accuracy_by_epoch, History::rng, History::steps_per_second" => histories,
     "Snapshot::names, Snapshot::values, Snapshot as NamedTensors" => kept,
 }
@@ -514,7 +514,7 @@ fn runs(calls: &mut Calls) {
     }
     calls.refused("values that are no numbers at the end", "diverged", || {
         let mut run = Odd { values: vec![1.0; len], last: vec![f32::NAN; len], loss: 1.0 };
-        assert!(run.step(0).loss == 1.0 && Run::values(&run).len() == len);
+        assert!(run.step(0).loss == 1.0 && Run::values(&run).len() == len && run.n_values() == len);
         drive(&task, Box::new(run), &mut vec![], Watch::default())
     });
     calls.right("an end before the first step", || {

@@ -9,6 +9,9 @@
 //! r    = s_res x1[b] + Σ_h α o0[a] + (1 - α) o1[b]
 //! ```
 //!
+//! Rows of position 1 are worked on a chunk at a time, with all pairs that have them: `u`, `o1` and the gradient by `u` are needed for no
+//! longer. The gradient by `o1` is kept to the end: by the OV circuit, what comes from `o0` is added first.
+//!
 //! `qk_in`, `ov_in` are the inputs of the QK and OV circuits. Tables come in two layouts: `(row, c, h)` with heads padded, for
 //! sums over coordinates, and `(row, h, c)` with coordinates padded, for sums over heads.
 
@@ -18,24 +21,33 @@ use super::functions::sigmoid;
 use super::gemm::{Left, add_product};
 use super::layout::{KNOWN_SIZES, Layout, padded};
 use super::simd::{Isa, Lanes, vector_fn};
+use std::ops::Range;
 
 /// Coordinates whose sums over a run fit into registers.
 const SUMS: usize = 5;
+
+/// Rows of position 1 in a chunk.
+#[cfg(not(test))]
+const CHUNK: usize = 64;
+
+/// A few, so that a small batch has many chunks.
+#[cfg(test)]
+const CHUNK: usize = 5;
 
 /// The tables of a group of heads and their gradients. Each table has one layout on the way forward and the other on the way
 /// back.
 #[derive(Debug)]
 pub(super) struct Tables {
-    /// `u[b]`: forward (rows 1, d, heads_padded), backward (rows 1, heads, stride).
+    /// `u[b]` of a chunk: forward (rows, d, heads_padded), backward (rows, heads, stride).
     u: Buffer,
-    /// `o0[a]`, `o1[b]`: forward (rows, heads, stride), backward (rows, d, heads_padded).
+    /// `o0[a]`, and `o1[b]` of a chunk: forward (rows, heads, stride), backward (rows, d, heads_padded).
     pub(super) o0: Buffer,
     o1: Buffer,
-    /// Gradients by `u`, `o0`, `o1`, (rows, d, heads_padded).
+    /// Gradients by `u` of a chunk, by `o0`, and by `o1` of all rows, (rows, d, heads_padded).
     du: Buffer,
     pub(super) d_o0: Buffer,
     d_o1: Buffer,
-    /// Gradient by each pair's score, (pairs, heads_padded).
+    /// Gradient by each score of a chunk's pairs, (pairs, heads_padded).
     d_score: Buffer,
 }
 
@@ -57,32 +69,64 @@ pub(super) struct Inputs<'a> {
     pub(super) rows: usize,
 }
 
+impl<'a> Inputs<'a> {
+    /// Those of a chunk.
+    fn of(self, chunk: &Chunk, stride: usize) -> Self {
+        let start = chunk.rows.start * stride;
+        Self { qk_in: &self.qk_in[start..], ov_in: &self.ov_in[start..], rows: chunk.rows.len() }
+    }
+}
+
 /// Gradients by [`Inputs`].
 pub(super) struct InputGradients<'a> {
     pub(super) d_qk_in: &'a mut [f32],
     pub(super) d_ov_in: &'a mut [f32],
 }
 
-impl InputGradients<'_> {
-    pub(super) fn reborrow(&mut self) -> InputGradients<'_> {
-        InputGradients { d_qk_in: self.d_qk_in, d_ov_in: self.d_ov_in }
-    }
-}
-
-/// The rows that each pair of a batch has at position 0 and 1. Rows of position 1 ascend.
+/// The rows that each pair of a batch, or of a chunk, has at position 0 and 1. Rows of position 1 ascend.
 #[derive(Clone, Copy)]
 pub(super) struct PairRows<'a> {
-    pub(super) first: &'a [u32],
-    pub(super) second: &'a [u32],
+    first: &'a [u32],
+    second: &'a [u32],
+    /// The first row of position 1 that is worked on.
+    start: usize,
 }
 
-impl PairRows<'_> {
-    /// The first run of pairs at or after `start` with the same second row: (row, end).
+/// Rows of position 1, and the pairs that have them.
+#[derive(Debug, Clone, PartialEq)]
+struct Chunk {
+    rows: Range<usize>,
+    pairs: Range<usize>,
+}
+
+impl<'a> PairRows<'a> {
+    /// Of a whole batch.
+    pub(super) fn new(first: &'a [u32], second: &'a [u32]) -> Self {
+        Self { first, second, start: 0 }
+    }
+
+    /// The chunks of a batch's `rows` rows of position 1; without rows an empty one.
+    fn chunks(self, rows: usize) -> impl Iterator<Item = Chunk> + 'a {
+        let mut pairs = 0;
+        (0..rows.max(1)).step_by(CHUNK).map(move |start| {
+            let (end, first) = (rows.min(start + CHUNK), pairs);
+            pairs =
+                if end == rows { self.second.len() } else { self.second.partition_point(|&row| (row as usize) < end) };
+            Chunk { rows: start..end, pairs: first..pairs }
+        })
+    }
+
+    /// The pairs of a chunk.
+    fn of(self, Chunk { rows, pairs }: &Chunk) -> Self {
+        Self { first: &self.first[pairs.clone()], second: &self.second[pairs.clone()], start: rows.start }
+    }
+
+    /// The first run of pairs at or after `start` with the same second row: (row, counted from the first here; end).
     #[inline(always)]
     fn run(&self, start: usize) -> (usize, usize) {
         let row = self.second[start];
         let len = self.second[start..].iter().take_while(|&&r| r == row).count();
-        (row as usize, start + len)
+        (row as usize - self.start, start + len)
     }
 }
 
@@ -92,11 +136,12 @@ impl Tables {
         let &Layout { d, stride, heads, heads_padded, .. } = layout;
         let table = |rows: usize| Buffer::new(rows * (d * heads_padded).max(heads * stride));
         let gradient = |rows: usize| Buffer::new(rows * d * heads_padded);
+        let of_chunk = rows1.min(CHUNK);
         Self {
-            u: table(rows1),
+            u: table(of_chunk),
             o0: table(rows0),
-            o1: table(rows1),
-            du: gradient(rows1),
+            o1: table(of_chunk),
+            du: gradient(of_chunk),
             d_o0: gradient(rows0),
             d_o1: gradient(rows1),
             d_score: Buffer::new(pairs * heads_padded),
@@ -104,25 +149,88 @@ impl Tables {
     }
 }
 
-/// Fills the tables for the way forward.
-pub(super) fn fill<I: Isa>(tables: &mut Tables, layout: &Layout, qk: &Circuit, ov: &Circuit, at0: Inputs, at1: Inputs) {
-    fill_table::<I>(&mut tables.u, layout, at1.qk_in, &qk.heads_last, at1.rows);
-    fill_table::<I>(&mut tables.o0, layout, at0.ov_in, &ov.coordinates_last, at0.rows);
-    fill_table::<I>(&mut tables.o1, layout, at1.ov_in, &ov.coordinates_last, at1.rows);
-}
-
-/// Fills the tables for the way back.
-pub(super) fn fill_backward<I: Isa>(
+/// Attention of every pair: its weights into `alpha` (pairs, heads_padded), what the heads write into `r` (pairs, stride).
+#[expect(clippy::too_many_arguments, reason = "operands and results of one formula")]
+#[inline(always)]
+pub(super) fn forward<I: Isa>(
     tables: &mut Tables,
     layout: &Layout,
     qk: &Circuit,
     ov: &Circuit,
+    pairs: PairRows,
     at0: Inputs,
     at1: Inputs,
+    alpha: &mut [f32],
+    onto: Onto,
+    r: &mut [f32],
 ) {
-    fill_table::<I>(&mut tables.u, layout, at1.qk_in, &qk.coordinates_last, at1.rows);
+    let &Layout { stride, heads_padded, .. } = layout;
+    fill_table::<I>(&mut tables.o0, layout, at0.ov_in, &ov.coordinates_last, at0.rows);
+    for chunk in pairs.chunks(at1.rows) {
+        let at1 = at1.of(&chunk, stride);
+        fill_table::<I>(&mut tables.u, layout, at1.qk_in, &qk.heads_last, at1.rows);
+        fill_table::<I>(&mut tables.o1, layout, at1.ov_in, &ov.coordinates_last, at1.rows);
+        let alpha = &mut alpha[chunk.pairs.start * heads_padded..chunk.pairs.end * heads_padded];
+        let r = &mut r[chunk.pairs.start * stride..chunk.pairs.end * stride];
+        let onto = match onto {
+            Onto::Stream(x) => Onto::Stream(&x[chunk.rows.start * stride..chunk.rows.end * stride]),
+            _ => onto,
+        };
+        attend::<I>(tables, layout, pairs.of(&chunk), at0, at1, alpha, onto, r);
+    }
+}
+
+/// From `dr` (pairs, stride), the gradient by the stream after attention, to those by the circuits (overwritten, in the place of
+/// `heads_last`), by the inputs (added) and by the stream before attention (overwritten). To `tables.d_o0` is added: it holds what
+/// position 0 itself has of its heads' outputs.
+#[expect(clippy::too_many_arguments, reason = "the forward pass's operands and their gradients")]
+#[inline(always)]
+pub(super) fn backward<I: Isa>(
+    tables: &mut Tables,
+    layout: &Layout,
+    qk: &mut Circuit,
+    ov: &mut Circuit,
+    pairs: PairRows,
+    at0: Inputs,
+    at1: Inputs,
+    alpha: &[f32],
+    dr: &[f32],
+    grad0: &mut InputGradients,
+    grad1: &mut InputGradients,
+    mut dx1: Option<&mut [f32]>,
+) {
+    let &Layout { d, stride, heads_padded, .. } = layout;
+    let table = d * heads_padded;
     fill_table::<I>(&mut tables.o0, layout, at0.ov_in, &ov.heads_last, at0.rows);
-    fill_table::<I>(&mut tables.o1, layout, at1.ov_in, &ov.heads_last, at1.rows);
+    for chunk in pairs.chunks(at1.rows) {
+        let at1 = at1.of(&chunk, stride);
+        let rows = chunk.rows.start * stride..chunk.rows.end * stride;
+        let d_qk_in1 = &mut grad1.d_qk_in[rows.clone()];
+        fill_table::<I>(&mut tables.u, layout, at1.qk_in, &qk.coordinates_last, at1.rows);
+        fill_table::<I>(&mut tables.o1, layout, at1.ov_in, &ov.heads_last, at1.rows);
+        attend_backward::<I>(
+            tables,
+            layout,
+            pairs.of(&chunk),
+            at0,
+            at1,
+            &alpha[chunk.pairs.start * heads_padded..chunk.pairs.end * heads_padded],
+            &dr[chunk.pairs.start * stride..chunk.pairs.end * stride],
+            grad0.d_qk_in,
+            d_qk_in1,
+            dx1.as_deref_mut().map(|dx1| &mut dx1[rows]),
+        );
+        // u = QKᵀ qk_in1
+        let afresh = chunk.rows.start == 0;
+        let left = Left::columns(at1.qk_in, stride);
+        add_product::<I>(&mut qk.heads_last, left, &tables.du, d, at1.rows, table, afresh);
+        add_by_input::<I>(d_qk_in1, layout, &tables.du, &qk.transposed, at1.rows);
+    }
+    // o0 = OVᵀ ov_in0, o1 = OVᵀ ov_in1
+    add_product::<I>(&mut ov.heads_last, Left::columns(at0.ov_in, stride), &tables.d_o0, d, at0.rows, table, true);
+    add_product::<I>(&mut ov.heads_last, Left::columns(at1.ov_in, stride), &tables.d_o1, d, at1.rows, table, false);
+    add_by_input::<I>(grad0.d_ov_in, layout, &tables.d_o0, &ov.transposed, at0.rows);
+    add_by_input::<I>(grad1.d_ov_in, layout, &tables.d_o1, &ov.transposed, at1.rows);
 }
 
 /// Calls `$run::<V, C, D, H>($arguments)`. `V`, `C` are the vectors for heads and coordinates. `D`, `H` are the values of `d`
@@ -149,8 +257,8 @@ fn sizes<const D: usize, const H: usize>(layout: &Layout) -> (usize, usize, usiz
 }
 
 vector_fn! {
-    /// Attention of every pair: its weights into `alpha` (pairs, heads_padded), what the heads write into `r` (pairs, stride).
-    pub(super) fn attend<'a, I>(
+    /// [`forward`] of a chunk, from its tables.
+    fn attend<'a, I>(
         tables: &'a Tables,
         layout: &'a Layout,
         pairs: PairRows<'a>,
@@ -215,9 +323,9 @@ fn attend_pairs<V: Lanes, C: Lanes, const D: usize, const H: usize>(
 }
 
 vector_fn! {
-    /// From `dr` (pairs, stride), the gradient by the stream after attention, to those by the tables (overwritten, but `d_o0` is
-    /// added to) and by the stream before attention (overwritten), and to a part of those by the inputs (added).
-    pub(super) fn attend_backward<'a, I>(
+    /// [`backward`] of a chunk, to the gradients by the tables (overwritten, but `d_o0` is added to), by the stream before attention
+    /// (overwritten), and to a part of those by the inputs (added).
+    fn attend_backward<'a, I>(
         tables: &'a mut Tables,
         layout: &'a Layout,
         pairs: PairRows<'a>,
@@ -225,11 +333,11 @@ vector_fn! {
         at1: Inputs<'a>,
         alpha: &'a [f32],
         dr: &'a [f32],
-        grad0: InputGradients<'a>,
-        grad1: InputGradients<'a>,
+        d_qk_in0: &'a mut [f32],
+        d_qk_in1: &'a mut [f32],
         dx1: Option<&'a mut [f32]>,
     ) -> () {
-        with_sizes!(I, layout, attend_pairs_backward(tables, layout, pairs, [at0, at1], alpha, dr, grad0.d_qk_in, grad1.d_qk_in, dx1));
+        with_sizes!(I, layout, attend_pairs_backward(tables, layout, pairs, [at0, at1], alpha, dr, d_qk_in0, d_qk_in1, dx1));
     }
 }
 
@@ -249,7 +357,7 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const H: usize>(
     let (d, stride, heads_padded) = sizes::<D, H>(layout);
     let (table, by_head) = (d * heads_padded, layout.heads * stride);
     tables.du[..at1.rows * table].fill(0.0);
-    tables.d_o1[..at1.rows * table].fill(0.0);
+    tables.d_o1[pairs.start * table..][..at1.rows * table].fill(0.0);
     let one = V::splat(1.0);
     let mut start = 0;
     while start < pairs.first.len() {
@@ -293,7 +401,7 @@ fn attend_pairs_backward<V: Lanes, C: Lanes, const D: usize, const H: usize>(
         }
         // What belongs to the second token is summed over the run in registers, some coordinates at a time.
         let du = &mut tables.du[b * table..][..table];
-        let d_o1 = &mut tables.d_o1[b * table..][..table];
+        let d_o1 = &mut tables.d_o1[(pairs.start + b) * table..][..table];
         for v in (0..heads_padded).step_by(V::LANES) {
             let mut c = 0;
             while c + SUMS <= d {
@@ -360,30 +468,6 @@ fn sum_run<V: Lanes, const K: usize>(
         sum_u[k].store(&mut du[(c + k) * heads_padded + v..]);
         sum_o[k].store(&mut d_o1[(c + k) * heads_padded + v..]);
     }
-}
-
-/// From the tables' gradients to the circuits' (overwritten) and the inputs' (added).
-#[expect(clippy::too_many_arguments, reason = "the forward pass's operands and their gradients")]
-pub(super) fn backward<I: Isa>(
-    tables: &mut Tables,
-    layout: &Layout,
-    qk: &mut Circuit,
-    ov: &mut Circuit,
-    at0: Inputs,
-    at1: Inputs,
-    grad0: &mut InputGradients,
-    grad1: &mut InputGradients,
-) {
-    let &Layout { d, stride, heads_padded, .. } = layout;
-    let table = d * heads_padded;
-    // u = QKᵀ qk_in1
-    add_product::<I>(&mut qk.heads_last, Left::columns(at1.qk_in, stride), &tables.du, d, at1.rows, table, true);
-    add_by_input::<I>(grad1.d_qk_in, layout, &tables.du, &qk.transposed, at1.rows);
-    // o0 = OVᵀ ov_in0, o1 = OVᵀ ov_in1
-    add_product::<I>(&mut ov.heads_last, Left::columns(at0.ov_in, stride), &tables.d_o0, d, at0.rows, table, true);
-    add_product::<I>(&mut ov.heads_last, Left::columns(at1.ov_in, stride), &tables.d_o1, d, at1.rows, table, false);
-    add_by_input::<I>(grad0.d_ov_in, layout, &tables.d_o0, &ov.transposed, at0.rows);
-    add_by_input::<I>(grad1.d_ov_in, layout, &tables.d_o1, &ov.transposed, at1.rows);
 }
 
 /// `table = x matrix`: rows of inputs (rows, stride) by a circuit (d, width).

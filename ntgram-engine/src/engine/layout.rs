@@ -209,7 +209,9 @@ impl Layout {
         trained
     }
 
-    /// About the floats that a part needs for itself, with `rows` tokens at either position: gradient, circuits and tables.
+    /// About the floats that a part needs for itself, with `rows` tokens at either position: gradient, circuits and tables. The tables
+    /// are counted for every layer and whole, which is too much (`attention` shares them, and cuts some). The number of parts is decided
+    /// by this, and of that the last bits of every training depend: so it stays.
     pub(super) fn part_len(&self, rows: usize) -> usize {
         let row = self.d_module * self.heads_padded;
         self.len + self.layers.len() * (CIRCUIT_LAYOUTS * self.d_module * row + TABLES * rows * row)

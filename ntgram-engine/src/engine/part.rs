@@ -158,12 +158,10 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// The shared parameters and their moments, in their places.
-    pub(super) fn pack(&self, lists: Lists) -> [Buffer; 3] {
-        Quantity::ALL.map(|what| {
-            let mut packed = Buffer::new(self.layout.len());
-            lists.of(what).into_iter().for_each(|list| self.layout.pack(list, &mut packed));
-            packed
-        })
+    /// The shared parameters or moments in their places; `list`: the model's, `None` where all are 0.
+    pub(super) fn pack(&self, list: Option<&[f32]>) -> Buffer {
+        let mut packed = Buffer::new(self.layout.len());
+        list.into_iter().for_each(|list| self.layout.pack(list, &mut packed));
+        packed
     }
 }

@@ -24,6 +24,8 @@ pub struct Trainer {
     own_rows: OwnRows,
     /// Where parts own rows, the model's list as it was given: contexts that never occur stay as they are. Else empty.
     initial: Vec<f32>,
+    /// Length of the model's list.
+    n_values: usize,
     /// Moments of the shared parameters. Their gradient is in the first part.
     m: Buffer,
     v: Buffer,
@@ -56,6 +58,7 @@ impl Trainer {
         n_parts: usize,
     ) -> Result<Self> {
         let lists = Lists { params: &params, adam };
+        let n_values = params.len();
         let prepared = match problem.model {
             ModelConfig::Transformer(config) if transformer::takes(problem, config) => {
                 transformer::prepare(problem, config, n_parts)
@@ -63,7 +66,10 @@ impl Trainer {
             ModelConfig::Transformer(config) => prefix::prepare(problem, config, n_parts),
             ModelConfig::LowRank(config) => low_rank::prepare(problem, config, lists, n_parts),
         };
-        let [shared_params, m, v] = prepared.pack(lists);
+        let shared_params = prepared.pack(Some(&params));
+        // Before there are moments, the list is given back where nobody needs it: a large one is never there beside them.
+        let initial = Some(params).filter(|_| prepared.own_rows != OwnRows::None).unwrap_or_default();
+        let [m, v] = [adam.map(|adam| &adam.m[..]), adam.map(|adam| &adam.v[..])].map(|list| prepared.pack(list));
         let Prepared { contexts, keys, parts, layout, own_rows } = prepared;
         let samples_per_word = problem.scored() as f64 / keys.per_sample as f64;
         let epoch_len = keys.len().div_ceil(problem.batch_size) as u64;
@@ -81,7 +87,6 @@ impl Trainer {
             briefing: RwLock::new(Briefing { command: Command::CatchUp, portion: Vec::new(), deferred }),
         });
         let pool = start_pool(&shared, problem.threads)?;
-        let initial = if own_rows == OwnRows::None { Vec::new() } else { params };
         let entropy = problem.entropy;
         Ok(Self {
             shared,
@@ -89,6 +94,7 @@ impl Trainer {
             layout,
             own_rows,
             initial,
+            n_values,
             m,
             v,
             entropy,
@@ -142,6 +148,11 @@ impl Trainer {
         let contexts = &self.shared.contexts;
         let gradients = self.collect(self.zeros(), &shared, |part, list| part.write_row_gradients(contexts, list));
         Some((outcome, gradients))
+    }
+
+    /// How many parameters there are.
+    pub(crate) fn n_values(&self) -> usize {
+        self.n_values
     }
 
     /// The parameters, in the order of the model's parameter list.

@@ -55,7 +55,6 @@ struct Layer {
     /// Of the group of heads that was worked on last.
     qk: Circuit,
     ov: Circuit,
-    tables: Tables,
     /// Weight of the first token in each pair, (pairs, heads_padded), for each group of heads.
     alphas: Vec<Buffer>,
     /// Position 0: one row for each first token. Position 1: for each second token, or pair.
@@ -75,7 +74,7 @@ fn rows_and_pairs<'a>(
     let first = &rows0.of_pair[..];
     let (at1, second) =
         if layer == 0 { (rows1.tokens.len(), &rows1.of_pair[..]) } else { (first.len(), &itself[..first.len()]) };
-    ([rows0.tokens.len(), at1], PairRows { first, second })
+    ([rows0.tokens.len(), at1], PairRows::new(first, second))
 }
 
 /// All rows of either position.
@@ -91,6 +90,8 @@ struct TransformerPart {
     batch: BatchPairs,
     loss: BatchLoss,
     layers: Vec<Layer>,
+    /// Of the layer, and its group of heads, that is worked on.
+    tables: Tables,
     /// Rows of the tables at position 0, and at position 1 before the first layer; after it, position 1 has one row a pair.
     rows0: TokenRows,
     rows1: TokenRows,
@@ -130,11 +131,13 @@ impl TransformerPart {
         }
         let flags = Flags::from(config);
         let capacity1 = |layer: usize| if layer == 0 { rows1.capacity } else { pairs };
-        let layers = (0..layout.layers.len())
+        let n_layers = layout.layers.len();
+        let most1 = (0..n_layers).map(capacity1).max().unwrap_or(0);
+        let tables = Tables::new(&layout, rows0.capacity, most1, pairs);
+        let layers = (0..n_layers)
             .map(|layer| Layer {
                 qk: Circuit::new(&layout, For::Both),
                 ov: Circuit::new(&layout, For::Both),
-                tables: Tables::new(&layout, rows0.capacity, capacity1(layer), pairs),
                 alphas: layout.layers[layer].iter().map(|_| Buffer::new(pairs * layout.heads_padded)).collect(),
                 at0: Stream::new(rows0.capacity, &layout, &flags),
                 at1: Stream::new(capacity1(layer), &layout, &flags),
@@ -155,6 +158,7 @@ impl TransformerPart {
             batch,
             loss,
             layers,
+            tables,
             rows0,
             rows1,
             grad,
@@ -190,7 +194,8 @@ impl TransformerPart {
         }
         for l in 0..self.layers.len() {
             let (before, after) = self.layers.split_at_mut(l + 1);
-            let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = &mut before[l];
+            let Layer { qk, ov, alphas, at0, at1, mlp0, mlp1 } = &mut before[l];
+            let tables = &mut self.tables;
             let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             let [span0, span1] = spans(rows0, rows1);
             at0.inputs::<I>(&[span0], params, layout, &self.flags);
@@ -211,8 +216,7 @@ impl TransformerPart {
             let mut onto = if self.flags.residual { Onto::Stream(&at1.x) } else { Onto::Nothing };
             for (group, alpha) in layout.layers[l].iter().zip(alphas) {
                 circuits::forward::<I>(qk, ov, layout, group, params);
-                attention::fill::<I>(tables, layout, qk, ov, in0, in1);
-                attention::attend::<I>(tables, layout, pairs, in0, in1, alpha, onto, next1);
+                attention::forward::<I>(tables, layout, qk, ov, pairs, in0, in1, alpha, onto, next1);
                 onto = Onto::Heads;
                 for (to, o0) in next0.chunks_exact_mut(stride).zip(tables.o0.chunks_exact(heads * stride)) {
                     for o0 in o0.chunks_exact(stride) {
@@ -251,7 +255,8 @@ impl TransformerPart {
         let (d, stride, heads_padded) = (layout.d, layout.stride, layout.heads_padded);
         let last = self.layers.len() - 1;
         for (l, layer) in self.layers.iter_mut().enumerate().rev() {
-            let Layer { qk, ov, tables, alphas, at0, at1, mlp0, mlp1 } = layer;
+            let Layer { qk, ov, alphas, at0, at1, mlp0, mlp1 } = layer;
+            let tables = &mut self.tables;
             let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
@@ -288,20 +293,20 @@ impl TransformerPart {
                 } else {
                     tables.d_o0[..rows0 * d * heads_padded].fill(0.0);
                 }
-                attention::fill_backward::<I>(tables, layout, qk, ov, in0, in1);
-                attention::attend_backward::<I>(
+                attention::backward::<I>(
                     tables,
                     layout,
+                    qk,
+                    ov,
                     pairs,
                     in0,
                     in1,
                     alpha,
                     &self.stream,
-                    grad0.reborrow(),
-                    grad1.reborrow(),
+                    &mut grad0,
+                    &mut grad1,
                     dx1.take(),
                 );
-                attention::backward::<I>(tables, layout, qk, ov, in0, in1, &mut grad0, &mut grad1);
                 circuits::backward::<I>(qk, ov, layout, group, params, &mut self.grad);
             }
             let [span0, span1] = spans(rows0, rows1);
@@ -340,6 +345,7 @@ impl Part for TransformerPart {
 
     fn end_steps(&mut self) {
         self.layers.clear();
+        self.tables = Tables::new(&self.layout, 0, 0, 0);
         self.grad = Buffer::new(0);
     }
 }

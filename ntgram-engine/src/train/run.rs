@@ -18,6 +18,10 @@ pub trait Run {
     fn step(&mut self, k: usize) -> StepOutcome;
     /// All parameters' values as they are now, in the order of the model's list.
     fn values(&self) -> Vec<f32>;
+    /// How many they are.
+    fn n_values(&self) -> usize {
+        self.values().len()
+    }
     /// The values and the optimiser's state at the end, after `steps` steps.
     fn finish(self: Box<Self>, steps: usize) -> (Vec<f32>, Adam);
 }
@@ -33,6 +37,10 @@ impl Run for Trainer {
 
     fn values(&self) -> Vec<f32> {
         self.params()
+    }
+
+    fn n_values(&self) -> usize {
+        Trainer::n_values(self)
     }
 
     fn finish(self: Box<Self>, _: usize) -> (Vec<f32>, Adam) {
@@ -68,7 +76,7 @@ pub fn drive(task: &Task, mut run: Box<dyn Run + '_>, values: &mut Vec<f32>, wat
     let (mut loss, mut accuracy) = (vec![], vec![]);
     let mut progress = Progress::new(options.progress, (steps, batches_per_epoch), watch.steps);
     let mut snapshots = Taker::new(options.snapshots.as_ref(), &list);
-    check_len(run.values().len(), n_values(&list))?;
+    check_len(run.n_values(), n_values(&list))?;
     let mut stopped = false;
     for k in 0..steps {
         snapshots.before_step(k, || run.values());

@@ -388,38 +388,41 @@ impl Reader<'_> {
 
     fn skips(&self, names: &[String]) -> Result<Skips> {
         let mut skips = Skips::default();
-        for name in names {
-            *match name.as_str() {
-                "res_connection" => &mut skips.res_connection,
-                "pos_qk" => &mut skips.pos_qk,
-                "emb_qk" => &mut skips.emb_qk,
-                "pos_ov" => &mut skips.pos_ov,
-                "emb_ov" => &mut skips.emb_ov,
-                _ => {
-                    let reason = format!("{name:?}, and terms are res_connection, pos_qk, emb_qk, pos_ov, emb_ov");
-                    return Err(self.refuse(&["model", "skips"], reason));
-                }
-            } = true;
-        }
+        let Skips { res_connection, pos_qk, emb_qk, pos_ov, emb_ov } = &mut skips;
+        let terms = [
+            ("res_connection", res_connection),
+            ("pos_qk", pos_qk),
+            ("emb_qk", emb_qk),
+            ("pos_ov", pos_ov),
+            ("emb_ov", emb_ov),
+        ];
+        self.set(names, terms, ("skips", "terms"))?;
         Ok(skips)
     }
 
     fn freeze(&self, names: &[String]) -> Result<Freeze> {
         let mut freeze = Freeze::default();
-        for name in names {
-            *match name.as_str() {
-                "e" => &mut freeze.e,
-                "pos" => &mut freeze.pos,
-                "qkv" => &mut freeze.qkv,
-                "o" => &mut freeze.o,
-                "u" => &mut freeze.u,
-                _ => {
-                    let reason = format!("{name:?}, and groups of parameters are e, pos, qkv, o, u");
-                    return Err(self.refuse(&["model", "freeze"], reason));
-                }
-            } = true;
-        }
+        let Freeze { e, pos, qkv, o, u } = &mut freeze;
+        let groups = [("e", e), ("pos", pos), ("qkv", qkv), ("o", o), ("u", u)];
+        self.set(names, groups, ("freeze", "groups of parameters"))?;
         Ok(freeze)
+    }
+
+    /// Sets the flags of these names, of which every one must be known; `what` they are called where one is not.
+    fn set<const K: usize>(
+        &self,
+        names: &[String],
+        mut flags: [(&str, &mut bool); K],
+        (key, what): (&str, &str),
+    ) -> Result<()> {
+        for name in names {
+            let Some((_, flag)) = flags.iter_mut().find(|(known, _)| known == name) else {
+                let known = flags.map(|(known, _)| known).join(", ");
+                return Err(self.refuse(&["model", key], format!("{name:?}, and {what} are {known}")));
+            };
+            **flag = true;
+        }
+        Ok(())
     }
 }
 
