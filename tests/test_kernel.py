@@ -334,7 +334,7 @@ def test_what_does_not_compile_is_shown_and_changes_nothing(start):
 def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, tmp_path):
     clone = tmp_path / "clone"
     clone.mkdir()
-    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-sweep", "ntgram-engine"]:
+    for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-sweep", "ntgram-engine", "ntgram-web"]:
         source = REPOSITORY / name
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, clone / name)
     (clone / "notebooks").mkdir()
