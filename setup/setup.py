@@ -456,13 +456,14 @@ class CellBuild:
         os.utime(self.warm / "made-for.json")
         self.lock.__exit__()
 
-
     def workspace_environment(self):
-        """The environment for builds of the workspace and for what they make: flags and target of the crates behind the cells."""
+        """The environment for builds of the workspace and for what they make: flags and target of the crates behind the cells, but for
+        what goes to other machines."""
         env = kernel.environment(self.settings, os.environ)
         standard_library = kernel.rustc_says(env, "--print", "target-libdir")
         env[kernel.LIBRARY_PATH] = os.pathsep.join([env[kernel.LIBRARY_PATH], self.settings["tch"], standard_library])
-        return env | {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_BUILD_TARGET": self.host, "RUSTFLAGS": kernel.RUSTFLAGS}
+        return env | {"CARGO_TARGET_DIR": str(CACHE / "target"), "CARGO_BUILD_TARGET": self.host, "RUSTFLAGS": kernel.RUSTFLAGS,
+                      "RUSTC_WORKSPACE_WRAPPER": str(REPOSITORY / "setup/rustc")}  # fmt: skip
 
     def with_libtch(self, command):
         """A command of cargo's that takes tch's C++ code as it is built already, as the cells do."""

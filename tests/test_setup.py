@@ -415,6 +415,19 @@ def test_cargo_takes_tchs_code_as_it_is_built(tmp_path):
         assert cells.with_libtch(other) == other
 
 
+def test_the_program_that_goes_to_other_machines_holds_the_standard_library(tmp_path):
+    wrapper = cells_in(tmp_path).workspace_environment()["RUSTC_WORKSPACE_WRAPPER"]
+
+    def called_with(*arguments):
+        return subprocess.run([wrapper, "echo", *arguments], capture_output=True, text=True, check=True).stdout.split()
+
+    program = ["--crate-name", "ntgram_sweep", "--edition=2024", "main.rs", "--crate-type", "bin", "-Cprefer-dynamic"]
+    assert called_with(*program) == [*program, "-Cprefer-dynamic=no"]
+    for other in (["--crate-name", "ntgram_sweep", "lib.rs", "--crate-type", "lib"], ["--crate-name", "ntgram_sweep", "--test"],
+                  ["--crate-name", "talk", "--crate-type", "bin"], ["-vV"]):  # fmt: skip
+        assert called_with(*other) == other
+
+
 def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells(tmp_path):
     cells, target = cells_in(tmp_path), tmp_path / "target"
     built = {f"{cells.host}/debug/deps/libpolars-1.rlib": "library", f"{cells.host}/debug/.fingerprint/polars-1/lib-polars": "mark",
