@@ -18,9 +18,10 @@ HQ = [sys.executable, "-Es", str(REPOSITORY / "tests/hq.py")]
 
 @pytest.fixture(scope="session")
 def program():
-    """The program, built with the features that `make test` has built already."""
+    """The program as `make test` has built it already: with the features that the crates' tests need."""
     setup = [sys.executable, "-Es", str(REPOSITORY / "setup/setup.py"), "in"]
-    build = ["cargo", "build", "--quiet", "--locked", "-p", "ntgram-engine", "-p", "ntgram-sweep", "--bin", "ntgram-sweep"]
+    build = ["cargo", "build", "--quiet", "--locked", "-p", "ntgram-engine", "-p", "ntgram-sweep",
+             "--bin", "ntgram-sweep", "--test", "program"]  # fmt: skip
     subprocess.run([*setup, *build], check=True, cwd=REPOSITORY)
     target = subprocess.run([*setup, "printenv", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"], check=True, capture_output=True, text=True,
                             cwd=REPOSITORY)  # fmt: skip
