@@ -486,9 +486,10 @@ class CellBuild:
             shutil.rmtree(own) if own.is_dir() else own.unlink(missing_ok=True)
         target.mkdir(parents=True, exist_ok=True)
         for path in sorted(part.iterdir(), key=lambda path: path.name == self.host):  # the one that is asked for above comes last
-            if not (target / path.name).exists():
-                path.rename(target / path.name)
-        shutil.rmtree(part)
+            if path.is_dir():  # what older set-ups have built there, for no platform by name, is of no use to what comes
+                shutil.rmtree(target / path.name, ignore_errors=True)
+            path.replace(target / path.name)
+        part.rmdir()
 
 
 # Subcommands of cargo that build, or that ask what would be built.
@@ -524,6 +525,7 @@ def build_site(folder):
     say("documentation of the crates", "cargo doc (the first time takes some minutes)")
     cells = CellBuild(settings_for(cuda=False, own=None))
     with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
+        cells.lend(CACHE / "target")
         run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-sweep", "-p", "ntgram-core", "-p", "ntgram-web",
             "--features", "ntgram-core/doc-only", env=cells.workspace_environment(), cwd=REPOSITORY)  # fmt: skip
         doc = CACHE / "page/doc"

@@ -438,7 +438,11 @@ def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells
     cells.lend(target)
     assert not target.exists(), "no set-up has finished there"
     kernel.write(cells.warm / "made-for.json", "{}")
+    kernel.write(target / "debug/deps/libmacro-2.so", "an older set-up's")
+    kernel.write(target / "release/ntgram-sweep", "make paper's")
     cells.lend(target)
+    assert (target / "release/ntgram-sweep").exists()
+    shutil.rmtree(target / "release")
     expected = {path: text for path, text in built.items() if "ntgram" not in path}
     assert {str(path.relative_to(target)): path.read_text() for path in target.rglob("*") if path.is_file()} == expected
     (target / cells.host / "debug/.fingerprint/polars-1/lib-polars").write_text("changed in place")
