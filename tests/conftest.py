@@ -14,6 +14,11 @@ sys.path[:0] = [str(REPOSITORY / "setup"), str(REPOSITORY / "setup/bin")]
 
 import setup  # noqa: E402
 
+# `make test` shuts the caller's settings for Python out of pytest by options; the processes that pytest starts to run files side by
+# side have this environment, and no options.
+setup.shut_out_python()
+os.environ["PYTHONUTF8"] = "1"
+
 KERNELS = setup.CACHE / "kernels"
 LATE = 0.1  # evcxr passes on what a cell prints beside its reply: the last lines may come a moment after the cell's end
 SECONDS = 600  # for one cell here; generous, since CI machines are slow and shared
@@ -95,8 +100,16 @@ class Kernel:
 
 def folder_of(pid):
     """The private build folder of the kernel with that process id."""
-    (folder,) = (lock.parent for lock in KERNELS.glob("kernel-*/in-use") if lock.read_text().strip() == str(pid))
+    (folder,) = (lock.parent for lock in KERNELS.glob("kernel-*/in-use") if owner(lock) == str(pid))
     return folder
+
+
+def owner(lock):
+    """The process id of the kernel that has this lock file; empty if that kernel has just ended, maybe one of other tests."""
+    try:
+        return lock.read_text().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def wait_until(condition, seconds=30):

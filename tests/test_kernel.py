@@ -22,7 +22,7 @@ import nbformat
 import outline
 import pytest
 import setup
-from conftest import KERNELS, REPOSITORY, Kernel, wait_until
+from conftest import KERNELS, REPOSITORY, Kernel, owner, wait_until
 
 CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 
@@ -601,7 +601,7 @@ def kernel_of(client):
 
     def look():
         for lock in KERNELS.glob("kernel-*/in-use"):
-            pid = lock.read_text().strip()
+            pid = owner(lock)
             parent = subprocess.run(["ps", "-o", "ppid=", "-p", pid or "0"], capture_output=True, text=True).stdout
             if parent.strip() == str(client.pid):
                 found.append((int(pid), lock.parent))
