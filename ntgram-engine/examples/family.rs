@@ -64,6 +64,9 @@ fn cases() -> Vec<Case> {
         of_paper("aot N50 d10 dh4 H20 B256", paper(50, 10, 4, 20, 1, 0), 256),
         of_paper("aot N50 d10 dh9 H20 B256", paper(50, 10, 9, 20, 1, 0), 256),
         of_paper("mlp N70 d10 w300 B1024", paper(70, 10, 10, 1, 1, 300), 1024),
+        of_paper("mlp N70 d13 w780 B1024", paper(70, 13, 13, 1, 1, 780), 1024),
+        of_paper("mlp N200 d60 w1200 B1024", paper(200, 60, 60, 1, 1, 1200), 1024),
+        of_paper("mlp N70 d13 w520 L3 B512", paper(70, 13, 13, 1, 3, 520), 512),
         of_paper("aot N200 d50 H11 B1024", paper(200, 50, 50, 11, 1, 0), 1024),
         of_paper("aot N70 d10 H21 L3 B512", paper(70, 10, 10, 21, 3, 0), 512),
     ]

@@ -18,7 +18,7 @@
 use super::buffer::Buffer;
 use super::circuits::Circuit;
 use super::functions::sigmoid;
-use super::gemm::{Left, add_product};
+use super::gemm::{Left, Start, add_product};
 use super::layout::{KNOWN_SIZES, Layout, padded};
 use super::simd::{Isa, Lanes, vector_fn};
 use std::ops::Range;
@@ -221,14 +221,30 @@ pub(super) fn backward<I: Isa>(
             dx1.as_deref_mut().map(|dx1| &mut dx1[rows]),
         );
         // u = QKᵀ qk_in1
-        let afresh = chunk.rows.start == 0;
+        let start = if chunk.rows.start == 0 { Start::Zeros } else { Start::Old };
         let left = Left::columns(at1.qk_in, stride);
-        add_product::<I>(&mut qk.heads_last, left, &tables.du, d, at1.rows, table, afresh);
+        add_product::<I>(&mut qk.heads_last, left, &tables.du, d, at1.rows, table, start);
         add_by_input::<I>(d_qk_in1, layout, &tables.du, &qk.transposed, at1.rows);
     }
     // o0 = OVᵀ ov_in0, o1 = OVᵀ ov_in1
-    add_product::<I>(&mut ov.heads_last, Left::columns(at0.ov_in, stride), &tables.d_o0, d, at0.rows, table, true);
-    add_product::<I>(&mut ov.heads_last, Left::columns(at1.ov_in, stride), &tables.d_o1, d, at1.rows, table, false);
+    add_product::<I>(
+        &mut ov.heads_last,
+        Left::columns(at0.ov_in, stride),
+        &tables.d_o0,
+        d,
+        at0.rows,
+        table,
+        Start::Zeros,
+    );
+    add_product::<I>(
+        &mut ov.heads_last,
+        Left::columns(at1.ov_in, stride),
+        &tables.d_o1,
+        d,
+        at1.rows,
+        table,
+        Start::Old,
+    );
     add_by_input::<I>(grad0.d_ov_in, layout, &tables.d_o0, &ov.transposed, at0.rows);
     add_by_input::<I>(grad1.d_ov_in, layout, &tables.d_o1, &ov.transposed, at1.rows);
 }
@@ -473,12 +489,12 @@ fn sum_run<V: Lanes, const K: usize>(
 /// `table = x matrix`: rows of inputs (rows, stride) by a circuit (d, width).
 fn fill_table<I: Isa>(table: &mut [f32], layout: &Layout, x: &[f32], matrix: &[f32], rows: usize) {
     let width = matrix.len() / layout.d;
-    add_product::<I>(table, Left::rows(x, layout.stride), matrix, rows, layout.d, width, true);
+    add_product::<I>(table, Left::rows(x, layout.stride), matrix, rows, layout.d, width, Start::Zeros);
 }
 
 /// Adds to `dx` (rows, stride) the gradient by a table's inputs, from the table's `dt` and the circuit transposed.
 fn add_by_input<I: Isa>(dx: &mut [f32], layout: &Layout, dt: &[f32], transposed: &[f32], rows: usize) {
     let &Layout { d, stride, heads, heads_padded, .. } = layout;
     let left = Left::Strips { data: dt, row: d * heads_padded, stride: heads_padded, len: heads };
-    add_product::<I>(dx, left, transposed, rows, d * heads, stride, false);
+    add_product::<I>(dx, left, transposed, rows, d * heads, stride, Start::Old);
 }

@@ -25,9 +25,19 @@ impl<'a> Left<'a> {
     }
 }
 
+/// What the sums of a product begin with.
+#[derive(Clone, Copy)]
+pub(super) enum Start<'a> {
+    /// What is there: the product is added to it.
+    Old,
+    Zeros,
+    /// This row, the same for all rows of the product.
+    Row(&'a [f32]),
+}
+
 vector_fn! {
-    /// `C (rows, width) += A (rows, depth) B (depth, width)`, or without the old `C` where `afresh`; `width` is a multiple of 8; rows of
-    /// `B` and `C` are contiguous.
+    /// `C (rows, width) = A (rows, depth) B (depth, width)` and what the sums start with; `width` is a multiple of 8; rows of `B` and `C`
+    /// are contiguous.
     /// Sums run over `k` in order, so the result does not depend on how rows are split over calls.
     pub(super) fn add_product<'a, I>(
         c: &'a mut [f32],
@@ -36,18 +46,27 @@ vector_fn! {
         rows: usize,
         depth: usize,
         width: usize,
-        afresh: bool,
+        start: Start<'a>,
     ) -> () {
         let b = &b[..depth * width];
         let c = &mut c[..rows * width];
         let mut m = 0;
         while m < rows {
             let c = &mut c[m * width..];
-            m += match rows - m {
-                8.. if I::WIDE_REGISTERS => some_rows::<I, 8>(c, a, b, m, depth, width, afresh),
-                4.. => some_rows::<I, 4>(c, a, b, m, depth, width, afresh),
-                2.. => some_rows::<I, 2>(c, a, b, m, depth, width, afresh),
-                _ => some_rows::<I, 1>(c, a, b, m, depth, width, afresh),
+            // A few rows keep the units waiting for one another: the last ones go together, in halves.
+            let together = match rows - m {
+                left @ 9..16 => left.div_ceil(2),
+                left => left.min(8),
+            };
+            m += match together {
+                8 if I::WIDE_REGISTERS => some_rows::<I, 8>(c, a, b, m, depth, width, start),
+                7 if I::WIDE_REGISTERS => some_rows::<I, 7>(c, a, b, m, depth, width, start),
+                6 if I::WIDE_REGISTERS => some_rows::<I, 6>(c, a, b, m, depth, width, start),
+                5 if I::WIDE_REGISTERS => some_rows::<I, 5>(c, a, b, m, depth, width, start),
+                4.. => some_rows::<I, 4>(c, a, b, m, depth, width, start),
+                3 if I::WIDE_REGISTERS => some_rows::<I, 3>(c, a, b, m, depth, width, start),
+                2.. => some_rows::<I, 2>(c, a, b, m, depth, width, start),
+                _ => some_rows::<I, 1>(c, a, b, m, depth, width, start),
             }
         }
     }
@@ -62,19 +81,19 @@ fn some_rows<I: Isa, const M: usize>(
     m: usize,
     depth: usize,
     width: usize,
-    afresh: bool,
+    start: Start,
 ) -> usize {
     match a {
         Left::Rows { data, stride } => {
             let strips = Strips::<M> { rows: rows_from(&data[m * stride..], stride), stride: 0, len: depth };
-            tiles::<I, _, M>(c, strips, b, depth, width, afresh);
+            tiles::<I, _, M>(c, strips, b, depth, width, start);
         }
         Left::Strips { data, row, stride, len } => {
             let strips = Strips::<M> { rows: rows_from(&data[m * row..], row), stride, len };
-            tiles::<I, _, M>(c, strips, b, depth, width, afresh);
+            tiles::<I, _, M>(c, strips, b, depth, width, start);
         }
         Left::Columns { data, stride } => {
-            tiles::<I, _, M>(c, Columns { data: &data[m..], stride }, b, depth, width, afresh)
+            tiles::<I, _, M>(c, Columns { data: &data[m..], stride }, b, depth, width, start)
         }
     }
     M
@@ -171,25 +190,25 @@ fn tiles<I: Isa, F: Factors<M>, const M: usize>(
     b: &[f32],
     depth: usize,
     width: usize,
-    afresh: bool,
+    start: Start,
 ) {
     let mut n = 0;
     if I::WIDE_REGISTERS {
         while n + 2 * I::Wide::LANES <= width {
-            tile::<I::Wide, F, M, 2>(c, a, b, depth, width, n, afresh);
+            tile::<I::Wide, F, M, 2>(c, a, b, depth, width, n, start);
             n += 2 * I::Wide::LANES;
         }
         if n + I::Wide::LANES <= width {
-            tile::<I::Wide, F, M, 1>(c, a, b, depth, width, n, afresh);
+            tile::<I::Wide, F, M, 1>(c, a, b, depth, width, n, start);
             n += I::Wide::LANES;
         }
     }
     while n + 2 * I::Half::LANES <= width {
-        tile::<I::Half, F, M, 2>(c, a, b, depth, width, n, afresh);
+        tile::<I::Half, F, M, 2>(c, a, b, depth, width, n, start);
         n += 2 * I::Half::LANES;
     }
     if n < width {
-        tile::<I::Half, F, M, 1>(c, a, b, depth, width, n, afresh);
+        tile::<I::Half, F, M, 1>(c, a, b, depth, width, n, start);
     }
 }
 
@@ -201,16 +220,17 @@ fn tile<V: Lanes, F: Factors<M>, const M: usize, const W: usize>(
     depth: usize,
     width: usize,
     n: usize,
-    afresh: bool,
+    start: Start,
 ) {
     let mut sums: [[V; W]; M] = [[V::zero(); W]; M];
-    if !afresh {
-        for (m, sums) in sums.iter_mut().enumerate() {
-            let row = &c[m * width + n..][..W * V::LANES];
-            for (w, sum) in sums.iter_mut().enumerate() {
-                *sum = V::load(&row[w * V::LANES..]);
+    match start {
+        Start::Old => {
+            for (m, sums) in sums.iter_mut().enumerate() {
+                *sums = load_row::<V, W>(&c[m * width + n..]);
             }
         }
+        Start::Zeros => {}
+        Start::Row(row) => sums = [load_row::<V, W>(&row[n..]); M],
     }
     if depth > 0 {
         a.accumulate(&mut sums, &b[n..], depth, width);
@@ -329,7 +349,7 @@ mod tests {
     use super::super::simd::{Detected, Job, dispatch};
     use super::*;
 
-    struct Product<'a>(&'a mut [f32], Left<'a>, &'a [f32], [usize; 3], bool);
+    struct Product<'a>(&'a mut [f32], Left<'a>, &'a [f32], [usize; 3], Start<'a>);
 
     impl Job for Product<'_> {
         type Output = ();
@@ -375,7 +395,7 @@ mod tests {
     fn products_of_all_shapes_are_those_by_hand() {
         // Small whole numbers: every sum is exact.
         let number = |i: usize| (i * 7919 % 23) as f32 - 11.0;
-        for rows in [0, 1, 2, 3, 5, 8, 13, 17] {
+        for rows in (0..=17).chain([25]) {
             for (depth, width) in [(0, 8), (1, 8), (6, 24), (12, 40), (18, 56)] {
                 let (stride, padded) = (depth + 3, 5);
                 let a: Vec<f32> = (0..(rows + 20) * (stride + 40) * 2).map(number).collect();
@@ -392,18 +412,22 @@ mod tests {
                     if kind == 2 && !depth.is_multiple_of(3) {
                         continue;
                     }
-                    for (level, afresh) in Detected::all().into_iter().flat_map(|level| [(level, true), (level, false)])
+                    let first: Vec<f32> = (0..width).map(|n| number(n + 3)).collect();
+                    let starts = [Start::Old, Start::Zeros, Start::Row(&first)];
+                    for (level, start) in
+                        Detected::all().into_iter().flat_map(|level| starts.map(|start| (level, start)))
                     {
                         let mut c = vec![2.0; rows * width];
-                        dispatch(level, Product(&mut c, left, &b, [rows, depth, width], afresh));
+                        dispatch(level, Product(&mut c, left, &b, [rows, depth, width], start));
                         for (i, &got) in c.iter().enumerate() {
                             let (m, n) = (i / width, i % width);
                             let sum: f32 = (0..depth).map(|k| a[at(m, k)] * b[k * width + n]).sum();
-                            assert_eq!(
-                                got,
-                                if afresh { sum } else { sum + 2.0 },
-                                "{level:?} {rows} {depth} {width} {kind}"
-                            );
+                            let before = match start {
+                                Start::Old => 2.0,
+                                Start::Zeros => 0.0,
+                                Start::Row(row) => row[n],
+                            };
+                            assert_eq!(got, before + sum, "{level:?} {rows} {depth} {width} {kind}");
                         }
                     }
                 }

@@ -53,7 +53,7 @@ impl Stream {
             d_ov_in: table(stride_module),
             dh: Buffer::new(of_compression * stride),
             weight: match &layout.compression {
-                Some(c) if flags.compresses => linear::untransposed(&[&c.w_c]),
+                Some(c) if flags.compresses => linear::untransposed(&c.w_c),
                 _ => Buffer::new(0),
             },
         }
@@ -111,7 +111,8 @@ impl Stream {
         let dh = match &layout.compression {
             Some(c) if flags.compresses => {
                 let x = Rows { data: h, stride, count };
-                linear::backward::<I>(&c.w_c, params, grad, x, &self.d_qk_in, &mut self.dh, &mut self.weight);
+                linear::untranspose(&c.w_c, params, stride, &mut self.weight);
+                linear::backward::<I>(&c.w_c, &self.weight, grad, x, &self.d_qk_in, &mut self.dh);
                 &self.dh
             }
             _ => &self.d_qk_in,

@@ -226,8 +226,10 @@ impl TransformerPart {
             }
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
+                mlp1.begin(maps, params, stride);
                 mlp1.forward::<I>(maps, params, next1, n_pairs, stride, d);
                 if !next0.is_empty() {
+                    mlp0.begin(maps, params, stride);
                     mlp0.forward::<I>(maps, params, next0, rows0, stride, d);
                 }
             }
@@ -260,9 +262,9 @@ impl TransformerPart {
             let ([rows0, rows1], pairs) = rows_and_pairs(l, &self.rows0, &self.rows1, &self.itself);
             let maps = &layout.mlps[l];
             if !maps.is_empty() {
-                mlp1.backward::<I>(maps, params, &mut self.grad, &mut self.stream, stride, d);
+                mlp1.backward::<I>(maps, &mut self.grad, &mut self.stream, stride, d);
                 if l < last {
-                    mlp0.backward::<I>(maps, params, &mut self.grad, &mut self.d0, stride, d);
+                    mlp0.backward::<I>(maps, &mut self.grad, &mut self.d0, stride, d);
                 }
             }
             self.next0.fill(0.0);

@@ -2,7 +2,7 @@
 
 use super::super::buffer::Buffer;
 use super::super::circuits::{self, Circuit, For};
-use super::super::gemm::{Left, add_product, add_products_of_rows};
+use super::super::gemm::{Left, Start, add_product, add_products_of_rows};
 use super::super::layout::{Layout, Tables};
 use super::super::simd::Isa;
 use super::super::stream::Stream;
@@ -128,8 +128,8 @@ impl Heads {
         for Group { qk, ov, u, o, .. } in &mut self.groups {
             // u = QKᵀ qk_in, o = OVᵀ ov_in
             let left = Left::rows(&stream.qk_in[asking * stride..], stride);
-            add_product::<I>(u, left, matrix(layout, qk), rows - asking, d, width, true);
-            add_product::<I>(o, Left::rows(&stream.ov_in, stride), matrix(layout, ov), rows, d, width, true);
+            add_product::<I>(u, left, matrix(layout, qk), rows - asking, d, width, Start::Zeros);
+            add_product::<I>(o, Left::rows(&stream.ov_in, stride), matrix(layout, ov), rows, d, width, Start::Zeros);
         }
     }
 
@@ -189,7 +189,7 @@ impl Heads {
         let asked = rows - asking;
         // u = QKᵀ qk_in
         let (of_asking, d_of_asking) = (&stream.qk_in[asking * stride..], &mut stream.d_qk_in[asking * stride..]);
-        add_product::<I>(d_qk, Left::columns(of_asking, stride), du, d, asked, width, false);
+        add_product::<I>(d_qk, Left::columns(of_asking, stride), du, d, asked, width, Start::Old);
         add_products_of_rows::<I>((d_of_asking, stride), du, matrix(layout, qk), asked, d, width);
         let d_qk_in = &mut stream.d_qk_in[..rows * stride];
         match layout.tables {
@@ -197,7 +197,7 @@ impl Heads {
             Tables::ByCoordinate => d_qk_in.iter_mut().zip(&**d_key).for_each(|(to, x)| *to += x),
         }
         // o = OVᵀ ov_in
-        add_product::<I>(d_ov, Left::columns(&stream.ov_in, stride), d_o, d, rows, width, false);
+        add_product::<I>(d_ov, Left::columns(&stream.ov_in, stride), d_o, d, rows, width, Start::Old);
         add_products_of_rows::<I>((&mut stream.d_ov_in, stride), d_o, matrix(layout, ov), rows, d, width);
     }
 

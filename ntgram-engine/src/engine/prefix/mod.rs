@@ -156,7 +156,7 @@ impl PrefixPart {
             written: (0..n_layers).map(|_| nodes(layout.stride_module)).collect(),
             d_written: nodes(layout.stride_module),
             weight: match &layout.compression {
-                Some(c) if flags.compresses => linear::untransposed(&[&c.w_d]),
+                Some(c) if flags.compresses => linear::untransposed(&c.w_d),
                 _ => Buffer::new(0),
             },
             top: nodes(layout.stride),
@@ -223,6 +223,9 @@ impl PrefixPart {
         stream.inputs::<I>(&self.table.spans, params, layout, &self.flags);
         for heads in &mut self.heads {
             heads.begin::<I>(layout, params);
+        }
+        for (maps, mlp) in layout.mlps.iter().zip(&mut self.mlps) {
+            mlp.begin(maps, params, layout.stride);
         }
         let rows = self.table.tokens.len();
         let asking = self.asking_in_table();
@@ -321,14 +324,15 @@ impl PrefixPart {
             let asking = if l == 0 { self.asking_in_table() } else { nodes.start };
             let dx = &mut self.top[..nodes.len() * stride];
             if !layout.mlps[l].is_empty() {
-                self.mlps[l].backward::<I>(&layout.mlps[l], params, &mut self.grad, dx, stride, d);
+                self.mlps[l].backward::<I>(&layout.mlps[l], &mut self.grad, dx, stride, d);
             }
             // x = s_res x + W_D Σ_h …
             let dr = match &layout.compression {
                 Some(c) if self.flags.compresses => {
                     let written = Rows { data: &self.written[l], stride: stride_module, count: nodes.len() };
                     let (grad, dr) = (&mut self.grad, &mut self.d_written);
-                    linear::backward::<I>(&c.w_d, params, grad, written, dx, dr, &mut self.weight);
+                    linear::untranspose(&c.w_d, params, stride_module, &mut self.weight);
+                    linear::backward::<I>(&c.w_d, &self.weight, grad, written, dx, dr);
                     &**dr
                 }
                 _ => &*dx,

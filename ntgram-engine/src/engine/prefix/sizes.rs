@@ -2,6 +2,7 @@
 
 use super::super::Problem;
 use super::super::layout::Layout;
+use super::super::mlp::Mlp;
 use super::heads::{key_width, table_width};
 use super::packing::Packing;
 use crate::models::TransformerConfig;
@@ -90,8 +91,8 @@ impl Sizes {
         let weights = layers * groups * nodes * depth * heads;
         let streams = (rows + (layers - 1.0) * nodes) * (2.0 * stride + 4.0 * stride_module)
             + nodes * (2.0 * stride + (layers + 1.0) * stride_module);
-        let mlps: usize = layout.mlps.iter().flatten().map(|map| 4 * map.stride).sum();
-        4.0 * (layout.len as f64 + circuits + tables + weights + streams + nodes * mlps as f64)
+        let mlps: f64 = layout.mlps.iter().map(|maps| Mlp::len(maps, self.nodes, layout.stride)).sum();
+        4.0 * (layout.len as f64 + circuits + tables + weights + streams + mlps)
     }
 }
 
