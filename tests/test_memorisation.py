@@ -28,10 +28,15 @@ def numbers(cell, before):
     return [float(x) for x in re.findall(r"-?\d+(?:\.\d+)?", line[len(before) :])]
 
 
+def gathered():
+    """The rows of the paper's tables as they were trained here."""
+    with open(NOTEBOOK.parent / "data/paper_points.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def points(table, axis):
     """Of a gathered table: for each value of an axis its mean accuracy and the error of that."""
-    with open(NOTEBOOK.parent / "data/paper_points.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["table"] == table]
+    rows = [row for row in gathered() if row["table"] == table]
     return {int(row[axis]): (float(row["original_accuracy"]), float(row["original_accuracy_se"])) for row in rows}
 
 
@@ -135,8 +140,7 @@ def test_three_layers_are_less_than_twice_as_steep_as_one(cells):
     for d in (7, 10, 13):
         attention, mlp, _ = largest(cells[10], d)
         assert attention < mlp < attention + 0.1
-    with open(NOTEBOOK.parent / "data/paper_points.csv", newline="") as file:
-        widest = max(csv.DictReader(file), key=lambda row: float(row["original_accuracy_se"]))
+    widest = max(gathered(), key=lambda row: float(row["original_accuracy_se"]))
     assert re.fullmatch(r"exp_5_\d+_depth", widest["table"])
 
 
