@@ -2,6 +2,7 @@
 
 use ntgram_engine::engine::instructions;
 use ntgram_sweep::gather::{Cell, Rows, Timings, gather};
+use ntgram_sweep::training::ModelSpec;
 use ntgram_sweep::{Options, Plan, Store, Task, sweep};
 
 fn repository(path: &str) -> String {
@@ -19,11 +20,17 @@ fn number(cell: &Cell) -> f64 {
     }
 }
 
-/// Of each table the training with the least work, but for those that take long: a few steps of each would not tell.
+/// Of each table the training with the least work, with an MLP and without, but for those that take long: a few steps of each would not
+/// tell.
 fn sample(plan: &Plan) -> Vec<Task> {
+    let with_mlp = |task: &Task| matches!(&task.training.model, ModelSpec::Transformer(config) if config.width > 0);
     let mut least: Vec<&Task> = vec![];
     for task in plan.tasks() {
-        match least.iter_mut().find(|known| known.table == task.table) {
+        // where tables begin with the same model at the same place of the stream it is one training
+        if least.iter().any(|known| known.key() == task.key()) {
+            continue;
+        }
+        match least.iter_mut().find(|known| known.table == task.table && with_mlp(known) == with_mlp(task)) {
             Some(known) if task.training.work() < known.training.work() => *known = task,
             Some(_) => {}
             None => least.push(task),

@@ -16,10 +16,12 @@ pub(super) struct Rows<'a> {
 /// `y (rows, map.stride) = W x + b`, or added to `y` with `add` (there is no bias then).
 pub(super) fn forward<I: Isa>(map: &LinearSlots, params: &[f32], x: Rows, y: &mut [f32], add: bool) {
     let y = &mut y[..x.count * map.stride];
-    let start = match () {
-        () if !map.bias.is_empty() => Start::Row(&params[map.bias.clone()]),
-        () if add => Start::Old,
-        () => Start::Zeros,
+    let start = if !map.bias.is_empty() {
+        Start::Row(&params[map.bias.clone()])
+    } else if add {
+        Start::Old
+    } else {
+        Start::Zeros
     };
     add_product::<I>(
         y,
