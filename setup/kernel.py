@@ -172,9 +172,7 @@ def write_workspace(folder, settings, host, clone):
     cell = package.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'
     write(folder / "cell/Cargo.toml", cell)
     write(folder / "cell/src/lib.rs", "")
-    # In one piece: a cell is small, and to part it takes longer than to compile it.
-    in_one_piece = "\n[profile.dev.package.ctx]\ncodegen-units = 1\n"
-    write(folder / "apart/Cargo.toml", settings["workspace"].replace('["cell", "anchor"]', '["cell"]') + in_one_piece)
+    write(folder / "apart/Cargo.toml", settings["workspace"].replace('["cell", "anchor"]', '["cell"]'))
     write(folder / "apart/cell/Cargo.toml", cell)
     if not (folder / "apart/cell/src").is_symlink():
         (folder / "apart/cell/src").symlink_to("../../cell/src")

@@ -83,7 +83,7 @@ def install(settings, cuda):
     cells = CellBuild(settings)
     steps = [
         Step("Python", lambda: make_environment(CACHE / "python"), share=8),
-        Step("evcxr", lambda: install_evcxr(settings), share=500, compiles=True),
+        Step("evcxr", lambda: install_evcxr(settings), share=285, compiles=True),
         Step("crates", cells.build_crates, share=300, compiles=True),
         Step("libtorch", lambda: install_libtorch(settings, cuda), ["Python"], share=60),
         Step("JupyterLab", lambda: install_packages(PACKAGES, "setup/requirements.txt"), ["Python"], share=40),
@@ -238,8 +238,11 @@ def install_browser():
         sys.exit(f"ntgram: no Chromium or Chrome here: {package('chromium')}, or name one: make test-ui CHROMIUM=/path/to/it")
 
 
-# Parts of evcxr that cells do not wait for: completion and its like, and messages to Jupyter. The analysis of cells is elsewhere.
-SELDOM_CALLED = ["ra_ap_ide", "ra_ap_ide_assists", "ra_ap_ide_completion", "ra_ap_ide_diagnostics", "ra_ap_ide_ssr", "tokio", "zeromq"]
+# What of evcxr is compiled without optimisation. The first are parts of rust-analyzer that tell a cell's types, in a moment either way, or
+# that complete and explain; reading and resolving all sources is elsewhere. The others read settings and answer Jupyter.
+UNOPTIMISED = """ra_ap_hir ra_ap_hir_ty ra_ap_ide ra_ap_ide_assists ra_ap_ide_completion ra_ap_ide_db ra_ap_ide_diagnostics ra_ap_ide_ssr
+    ra_ap_project_model backtrace cargo_metadata chrono evcxr evcxr_jupyter icu_locale_core notify object pulldown-cmark regex-automata
+    regex-syntax time tokio zeromq""".split()
 
 
 def install_evcxr(settings):
@@ -255,7 +258,7 @@ def install_evcxr(settings):
     compiler.chmod(0o755)
     env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
     part = root.with_name(root.name + ".part")
-    quickly = [f"--config=profile.release.package.{crate}.opt-level=1" for crate in SELDOM_CALLED]
+    quickly = ["--config=profile.release.codegen-units=1", *(f"--config=profile.release.package.{crate}.opt-level=0" for crate in UNOPTIMISED)]
     run("cargo", "install", "--locked", "--root", part, *quickly, f"evcxr_jupyter@{EVCXR}", env=env)
     if b"x-evcxr-failure" not in (part / "bin" / program.name).read_bytes():
         sys.exit("ntgram: evcxr was compiled without setup/evcxr.patch: does a setting of cargo's replace RUSTC_WRAPPER?")
