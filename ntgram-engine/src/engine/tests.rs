@@ -113,13 +113,18 @@ fn compare_ngrams(
             let want = reference(&problem, &before, batch);
             let Reference { loss: want_loss, accuracy: want_accuracy, gradient: want } = want;
             let (outcome, got) = trainer.loss_and_gradients().unwrap();
-            // Where numbers almost cancel, rounding counts for more: as much as that of the parameters does.
+            // Where numbers almost cancel, rounding counts for more: as much as that of the parameters does, in the worst of some draws.
             let moved = std::cell::OnceCell::new();
-            let moved = || moved.get_or_init(|| reference(&problem, &moved_by_a_bit(&before, seed), batch));
+            let moved = || {
+                moved.get_or_init(|| {
+                    let neighbours = (0..4).map(|k| moved_by_a_bit(&before, seed ^ k));
+                    neighbours.map(|params| reference(&problem, &params, batch)).collect::<Vec<_>>()
+                })
+            };
             let (error, bound) = ((outcome.loss - want_loss).abs(), 1e-5 * (1.0 + want_loss.abs()));
-            let rounding = || (moved().loss - want_loss).abs();
+            let rounding = || moved().iter().map(|m| (m.loss - want_loss).abs()).fold(0.0, f64::max);
             assert!(
-                error < bound || error < bound + 4.0 * rounding(),
+                error < bound || error < bound + 2.0 * rounding(),
                 "{level:?} {parts} {model:?} {window}: {} {want_loss} {bound} {}",
                 outcome.loss,
                 rounding()
@@ -135,9 +140,10 @@ fn compare_ngrams(
                 let error = norm(&mut range.clone().map(|i| got[i] as f64 - want[i]));
                 // Of one coordinate a layer norm leaves nothing.
                 let bound = 2e-5 * size + slack * whole + 2e-6;
-                let rounding = || norm(&mut range.clone().map(|i| moved().gradient[i] - want[i]));
+                let differs = |m: &Reference| norm(&mut range.clone().map(|i| m.gradient[i] - want[i]));
+                let rounding = || moved().iter().map(differs).fold(0.0, f64::max);
                 assert!(
-                    error <= bound || error <= bound + 4.0 * rounding(),
+                    error <= bound || error <= bound + 2.0 * rounding(),
                     "{level:?} {}: {error} of {size} ({whole})",
                     spec.name
                 );
@@ -259,6 +265,25 @@ fn known_and_large_sizes_of_modules() {
             compare_ngrams(ModelConfig::Transformer(&config), (3, window), Freeze::default(), loss, false, 20, 5);
         }
     }
+}
+
+/// Three layers of three coordinates, where one draw of neighbours moves the gradient a tenth as far as the next.
+#[test]
+fn rounding_is_judged_by_several_draws() {
+    let skips = Skips { res_connection: true, emb_ov: true, ..Skips::default() };
+    let config = TransformerConfig {
+        d_model: 3,
+        n_heads: 3,
+        n_vocab: 3,
+        n_layers: 3,
+        n_modules: 3,
+        width: 3,
+        depth: 1,
+        skips,
+        ..Default::default()
+    };
+    let freeze = Freeze { e: true, pos: false, qkv: true, o: true, u: false };
+    compare(ModelConfig::Transformer(&config), freeze, Loss::FullDivergence, false, 6, 8525169687446643764);
 }
 
 /// More heads than one vector or one group, more coordinates than one vector, and the sizes for which there are loops of their own.
