@@ -273,7 +273,8 @@ except KeyboardInterrupt:
 @pytest.fixture
 def failing(tmp_path):
     """`FAILING` at work, and the ids of the programs that it has started."""
-    with subprocess.Popen([sys.executable, "-c", FAILING, REPOSITORY / "setup", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{FAILING}"  # a shell's background jobs ignore it
+    with subprocess.Popen([sys.executable, "-c", code, REPOSITORY / "setup", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, start_new_session=True) as script:  # fmt: skip
         assert wait_until((tmp_path / "pids").exists), script.communicate()
         yield script, [int(pid) for pid in (tmp_path / "pids").read_text().split()]
