@@ -53,8 +53,8 @@ test: setup
 	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc $(REST) --no-deps --document-private-items --locked
 	@$(call SAY,4,the engine with overflow checks)
 	$(IN) cargo test --profile checked -p ntgram-engine --locked
-	@$(call SAY,5,the engine and the sweeps)
-	$(IN) cargo test $(APART) --locked
+	@$(call SAY,5,the sweeps)
+	$(IN) cargo test -p ntgram-sweep --locked
 	@$(call SAY,6,the other crates)
 	$(IN) cargo test $(REST) --locked
 	@$(call SAY,7,the notebooks)
