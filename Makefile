@@ -11,8 +11,9 @@
 #   LATENCY=--rounds=5    options for the measurement of latency
 #   SITE=/a/folder        where `site` writes
 
-PYTHON   ?= python3
-NOTEBOOK ?= notebooks/experiments.ipynb notebooks/superposition.ipynb notebooks/memorisation.ipynb
+PYTHON    ?= python3
+NOTEBOOKS := notebooks/experiments.ipynb notebooks/superposition.ipynb notebooks/memorisation.ipynb
+NOTEBOOK  ?= $(NOTEBOOKS)
 
 INSTALLED := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ntgram/python/bin
 # Without the caller's settings for Python, and in UTF-8 whatever the locale.
@@ -23,10 +24,10 @@ OURS      := "$(INSTALLED)/python" $(ISOLATED)
 TARGET    := $(INSTALLED:python/bin=target)
 PEERS     := $(INSTALLED:python/bin=peers/bin)
 
-# Runs the notebook runner on each of NOTEBOOK: one path, which may have spaces, or several.
+# Runs the notebook runner on NOTEBOOK: one path, which may have spaces, or several.
 export NOTEBOOK
 EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEBOOK; fi; \
-	for notebook; do $(OURS) setup/notebook.py "$$notebook" $(1) || exit 1; done
+	$(OURS) setup/notebook.py "$$@" $(1)
 
 SITE ?= results/site
 
@@ -58,9 +59,7 @@ test: setup
 	@$(call SAY,6,the other crates)
 	$(IN) cargo test $(REST) --locked
 	@$(call SAY,7,the notebooks)
-	@$(OURS) setup/notebook.py notebooks/experiments.ipynb --to results
-	@$(OURS) setup/notebook.py notebooks/superposition.ipynb --to results
-	@$(OURS) setup/notebook.py notebooks/memorisation.ipynb --to results
+	@$(OURS) setup/notebook.py $(NOTEBOOKS) --to results
 	@$(SETUP) cluster
 	@$(call SAY,8,the kernel and what the notebooks show)
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \

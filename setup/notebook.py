@@ -1,13 +1,16 @@
-"""Executes a notebook in the project's kernel, without a browser: `notebook.py NOTEBOOK (--to FOLDER | --in-place)`.
+"""Executes notebooks in the project's kernel, without a browser: `notebook.py NOTEBOOK... (--to FOLDER | --in-place)`.
 
 Writes the executed copy and an HTML page of it, and prints their paths last. A cell that fails is named with its error,
-and the exit status is 1. Runs in the virtual environment that the set-up makes.
+and the exit status is 1. Several notebooks are executed side by side, as many as there are processors. Runs in the virtual
+environment that the set-up makes.
 """
 
 import argparse
 import re
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -17,6 +20,7 @@ from jinja2 import DictLoader, pass_context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from steps import usable_processors
 
 KERNEL = "ntgram"
 START_SECONDS = 900  # without a warm build folder the kernel starts all the same; its first cell then takes minutes
@@ -169,15 +173,31 @@ def write_page(notebook, path, navigation=""):
     path.write_text(exporter.from_notebook_node(notebook, resources)[0], encoding="utf-8")
 
 
+def side_by_side(paths, target):
+    """Executes several notebooks, each by a program of its own whose lines begin with the notebook's name; the statuses."""
+
+    def one(path):
+        command = [sys.executable, "-Es", "-X", "utf8", __file__, path, *target]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8") as program:
+            for line in program.stdout:
+                print(f"{path.stem}: {line}", end="", flush=True)
+        return program.returncode
+
+    with ThreadPoolExecutor(usable_processors()) as pool:
+        return list(pool.map(one, paths))
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("notebook", type=Path)
+    options.add_argument("notebooks", type=Path, nargs="+", metavar="notebook")
     target = options.add_mutually_exclusive_group(required=True)
     target.add_argument("--to", type=Path, help="folder for the executed copy and its HTML page")
     target.add_argument("--in-place", action="store_true", help="rewrite the notebook itself")
     options = options.parse_args()
+    if len(options.notebooks) > 1:
+        sys.exit(any(side_by_side(options.notebooks, ["--in-place"] if options.in_place else ["--to", options.to])))
 
-    path = options.notebook.resolve()
+    path = options.notebooks[0].resolve()
     notebook = nbformat.read(path, as_version=4)
     print(f"ntgram: executing {path}", flush=True)
     error = execute(notebook, path.parent)

@@ -574,12 +574,16 @@ def test_cells_that_wait_behind_a_failed_one_are_not_run(setting):
     assert [setting.reply(request) for request in requests] == ["error", "ok"]
 
 
-def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
-    cells = [nbformat.v4.new_markdown_cell("# First")]
-    cells += [nbformat.v4.new_code_cell(code) for code in ('println!("one");', 'assert!(1 > 2, "not more");', 'println!("three");')]
+def write_notebook(path, *codes):
+    """Writes a notebook of one heading and these cells."""
+    cells = [nbformat.v4.new_markdown_cell("# First"), *map(nbformat.v4.new_code_cell, codes)]
     about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
-    book = tmp_path / "my book é.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), book)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), path)
+    return path
+
+
+def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
+    book = write_notebook(tmp_path / "my book é.ipynb", 'println!("one");', 'assert!(1 > 2, "not more");', 'println!("three");')
     (tmp_path / "nbformat.py").write_text("raise ImportError")
     done = subprocess.run(["make", "--no-print-directory", "--old-file=setup", "run", f"NOTEBOOK={book}"], cwd=REPOSITORY,
                           env=os.environ | {"PYTHONPATH": str(tmp_path), "LC_ALL": "C"}, capture_output=True)  # fmt: skip
@@ -590,6 +594,17 @@ def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
     outputs = [cell.outputs for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
     executed.unlink()
     assert [[out.output_type for out in cell if out.output_type != "stream"] for cell in outputs] == [[], ["error"], []]
+
+
+def test_several_notebooks_run_side_by_side_and_all_fail_if_one_does(tmp_path):
+    bad = write_notebook(tmp_path / "bad.ipynb", 'panic!("no");')
+    good = write_notebook(tmp_path / "good.ipynb", "std::thread::sleep(std::time::Duration::from_secs(2));", 'println!("é");')
+    command = [sys.executable, "-Es", "-X", "utf8", REPOSITORY / "setup/notebook.py", bad, good, "--to", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+    assert done.returncode == 1
+    assert "bad: cell 0 failed:\nbad: panicked: no" in done.stdout and "bad: ntgram: executed notebook" not in done.stdout
+    assert "good: ntgram: executed notebook" in done.stdout
+    assert nbformat.read(tmp_path / "out/good.ipynb", as_version=4).cells[2].outputs[0].text == "é\n"
 
 
 # ---- what is left
@@ -612,10 +627,8 @@ def kernel_of(client):
 
 
 def test_a_kernel_ends_with_a_killed_jupyter_execute(tmp_path):
-    cell = nbformat.v4.new_code_cell("loop { std::hint::spin_loop() }")
-    about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=about), tmp_path / "endless.ipynb")
-    client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", "--startup_timeout=600", tmp_path / "endless.ipynb"])
+    book = write_notebook(tmp_path / "endless.ipynb", "loop { std::hint::spin_loop() }")
+    client = subprocess.Popen([sys.executable, "-m", "jupyter", "execute", "--startup_timeout=600", book])
     try:
         pid, folder = kernel_of(client)
         assert wait_until(lambda: list(folder.rglob("libcode_2.*")), 120), "the endless cell runs"
