@@ -59,12 +59,17 @@ test: setup
 	@$(call SAY,6,the other crates)
 	$(IN) cargo test $(REST) --locked
 	@$(call SAY,7,the notebooks)
-	@$(OURS) setup/notebook.py $(NOTEBOOKS) --to results
+	@stale=; for notebook in $(NOTEBOOKS); do executed=results/$${notebook##*/}; \
+	  [ -e $$executed ] && [ -z "$$(find $$notebook $(BEHIND) -type f -newer $$executed)" ] || stale="$$stale $$notebook"; done; \
+	  [ -z "$$stale" ] || $(OURS) setup/notebook.py $$stale --to results
 	@$(SETUP) cluster
 	@$(call SAY,8,the kernel and what the notebooks show)
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
 	  NTGRAM_EXECUTED_MEMORISATION=results/memorisation.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui --numprocesses 2 --dist loadfile
+
+# What decides about a notebook's outputs. Those that `make run` has written since any of it changed are not made again for the tests.
+BEHIND := Cargo.toml Cargo.lock notebooks/data ntgram-core ntgram-engine ntgram-sweep ntgram-web setup/*.* setup/bin/*
 
 SAY = echo "ntgram: test $(1) of 8, $(2)"
 

@@ -6,6 +6,7 @@ environment that the set-up makes.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -210,6 +211,8 @@ def main():
         executed.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, executed)
     if error is not None:
+        if not options.in_place:
+            os.utime(executed, (0, 0))  # for make: older than all that it is made from
         where = "" if options.in_place else f"\nntgram: outputs up to there are in {executed}"
         sys.exit(f"{error}{where}")
     print(f"ntgram: executed notebook: {executed}")

@@ -592,6 +592,7 @@ def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
     assert "executed notebook" not in said
     executed = REPOSITORY / "results" / book.name
     outputs = [cell.outputs for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code"]
+    assert executed.stat().st_mtime == 0, "make executes it anew"
     executed.unlink()
     assert [[out.output_type for out in cell if out.output_type != "stream"] for cell in outputs] == [[], ["error"], []]
 
