@@ -84,12 +84,12 @@ def install(settings, cuda):
     steps = [
         Step("Python", lambda: make_environment(CACHE / "python"), share=8),
         Step("evcxr", lambda: install_evcxr(settings), share=285, compiles=True),
-        Step("crates", cells.build_crates, share=300, compiles=True),
+        Step("crates", cells.build_crates, share=260, compiles=True),
         Step("libtorch", lambda: install_libtorch(settings, cuda), ["Python"], share=60),
         Step("JupyterLab", lambda: install_packages(PACKAGES, "setup/requirements.txt"), ["Python"], share=40),
         Step("Rust's sources", install_library_sources, share=5),
-        Step("tch", lambda: install_tch(settings), ["libtorch"], share=90, compiles=True),
-        Step("core", cells.build_core, ["crates", "tch"], share=80, compiles=True),
+        Step("tch", lambda: install_tch(settings), ["libtorch"], share=50, compiles=True),
+        Step("core", cells.build_core, ["crates", "tch"], share=20, compiles=True),
         Step("live page", lambda: build_page(may_install=False), ["crates", "Rust's sources"], share=60, compiles=True),
     ]
     names = [step.name for step in steps]
