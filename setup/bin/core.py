@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import kernel  # noqa: E402
 
 EVERY = 10.0  # seconds between two lines of progress
+LONG = 2.0  # seconds of waiting for another cargo that are worth telling
 
 
 class Page:
@@ -54,15 +56,17 @@ def wait_for(warm, folder, page):
 def build(command, env, page):
     """Runs cargo, whose messages for evcxr go to stdout; its status."""
     cargo = subprocess.Popen(command, env=env | kernel.SHOW_PROGRESS, stderr=subprocess.PIPE)
-    compiled = 0
+    compiled, waits = 0, threading.Timer(LONG, print)
     for line in kernel.pieces(cargo.stderr):
+        waits.cancel()
         progress = kernel.PROGRESS.search(line)
         if progress and compiled:
             page.say_at_times(f"compiling, {progress[1]}/{progress[2]} crates are done")
         elif not progress:
             print(line, file=sys.stderr)
         if line.lstrip().startswith("Blocking"):
-            page.say(f"cargo: {line.strip()}")
+            waits = threading.Timer(LONG, page.say, [f"cargo: {line.strip()}"])
+            waits.start()
         crate = re.match(r"\s*Compiling (\S+)", line)
         if crate:
             compiled += 1
@@ -71,6 +75,7 @@ def build(command, env, page):
                 page.say("compiling this repository's crates, whose sources have changed" if own else
                          "compiling the crates behind ntgram-core for this kernel alone, which takes minutes; "
                          "`make run` in the repository does it once for all kernels")  # fmt: skip
+    waits.cancel()
     return cargo.wait()
 
 
