@@ -186,7 +186,6 @@ def test_every_cell_runs_alone_after_the_set_up(start):
     kernel = start()
     for number, source in enumerate(CODE[SET_UP:]):
         kernel.run(":clear")
-        for set_up in CODE[:SET_UP]:
-            kernel.run(set_up)
+        kernel.run("\n".join(CODE[:SET_UP]))
         text, errors = kernel.outputs(kernel.send(source))
         assert not errors, f"cell {number + SET_UP}: {errors}"

@@ -10,7 +10,7 @@ import statistics
 
 import nbformat
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, Kernel
 from outputs import (assert_names_no_machine, assert_ran, assert_shows_what_it_computes, assert_whole, code,
                      executed_copy, pictures, printed)  # fmt: skip
 
@@ -167,10 +167,17 @@ def test_the_committed_notebook_shows_what_it_computes(notebook):
     assert_shows_what_it_computes(COMMITTED, notebook)
 
 
+@pytest.fixture(scope="module")
+def cleared():
+    """A kernel whose variables `:clear` forgets."""
+    kernel = Kernel()
+    yield kernel
+    kernel.close()
+
+
 @pytest.mark.parametrize("number", CELLS[1:])
-def test_a_cell_runs_alone_after_cell_0(start, number):
+def test_a_cell_runs_alone_after_cell_0(cleared, number):
     """What the original could not: its cells used variables of cells before them."""
     cells = [cell.source for cell in code(COMMITTED)]
-    kernel = start()
-    kernel.run(cells[0])
-    kernel.run(cells[number])
+    for source in (":clear", cells[0], cells[number]):
+        cleared.run(source)
