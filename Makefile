@@ -60,7 +60,7 @@ test: setup
 	$(IN) cargo test $(REST) --locked
 	@$(call SAY,7,the notebooks)
 	@stale=; for notebook in $(NOTEBOOKS); do executed=results/$${notebook##*/}; \
-	  [ -e $$executed ] && [ -z "$$(find $$notebook $(BEHIND) -type f -newer $$executed)" ] || stale="$$stale $$notebook"; done; \
+	  [ -e $$executed ] && [ -z "$$(find $$notebook $(BEHIND) -type f ! -name "*.pyc" -newer $$executed)" ] || stale="$$stale $$notebook"; done; \
 	  [ -z "$$stale" ] || $(OURS) setup/notebook.py $$stale --to results
 	@$(SETUP) cluster
 	@$(call SAY,8,the kernel and what the notebooks show)
