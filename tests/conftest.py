@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 from jupyter_client.manager import KernelManager
 
@@ -22,6 +23,7 @@ os.environ["PYTHONUTF8"] = "1"
 KERNELS = setup.CACHE / "kernels"
 LATE = 0.1  # evcxr passes on what a cell prints beside its reply: the last lines may come a moment after the cell's end
 SECONDS = 600  # for one cell here; generous, since CI machines are slow and shared
+CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 
 
 class Kernel:
@@ -96,6 +98,14 @@ class Kernel:
             self.client.stop_channels()
             self.manager.shutdown_kernel()
             self.client = None
+
+
+def write_notebook(path, *codes):
+    """Writes a notebook of one heading and these cells."""
+    cells = [nbformat.v4.new_markdown_cell("# First"), *map(nbformat.v4.new_code_cell, codes)]
+    about = {"kernelspec": {"name": "ntgram", "display_name": "Rust", "language": "rust"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=about), path)
+    return path
 
 
 def folder_of(pid):

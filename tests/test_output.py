@@ -7,11 +7,10 @@ import re
 import nbformat
 import notebook as runner
 import pytest
-from conftest import Kernel
+from conftest import CELL_0, Kernel
 from nbconvert import HTMLExporter
 from outputs import size as size_of
 
-CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 SETTING = """
 let mut rng = TorchRng::new(2108);
 let pi = last_position_law(&[10, 10], 10, 0.0, 0.95, &mut rng)?;
