@@ -328,6 +328,20 @@ def run_to_end(command, env=None, cwd=None, answer=None):
     return program.returncode
 
 
+def output_of(*command, env=None):
+    """What a command prints; empty if it cannot be run or fails."""
+    try:
+        done = subprocess.run([str(part) for part in command], env=env, capture_output=True, text=True)
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def say_that_it_waits(seconds):
+    if seconds < 0.5 or seconds % 60 < 0.5:
+        say("another set-up or build is running", f"waiting for its end, {seconds:.0f} s")
+
+
 @contextlib.contextmanager
 def interrupted_by(*signals):
     """These signals interrupt as Ctrl-C does, unless they are ignored."""

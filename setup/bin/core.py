@@ -56,9 +56,10 @@ def wait_for(warm, folder, page):
 def build(command, env, page):
     """Runs cargo, whose messages for evcxr go to stdout; its status."""
     cargo = subprocess.Popen(command, env=env | kernel.SHOW_PROGRESS, stderr=subprocess.PIPE)
-    compiled, waits = 0, threading.Timer(LONG, print)
+    compiled, waits = 0, None
     for line in kernel.pieces(cargo.stderr):
-        waits.cancel()
+        if waits:
+            waits.cancel()
         progress = kernel.PROGRESS.search(line)
         if progress and compiled:
             page.say_at_times(f"compiling, {progress[1]}/{progress[2]} crates are done")
@@ -75,7 +76,8 @@ def build(command, env, page):
                 page.say("compiling this repository's crates, whose sources have changed" if own else
                          "compiling the crates behind ntgram-core for this kernel alone, which takes minutes; "
                          "`make run` in the repository does it once for all kernels")  # fmt: skip
-    waits.cancel()
+    if waits:
+        waits.cancel()
     return cargo.wait()
 
 
