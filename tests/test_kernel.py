@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import conftest
+import core
 import kernel
 import outline
 import pytest
@@ -174,6 +175,16 @@ def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
     assert compiled_since_start(running) == []
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, False), (1.5, True)])
+def test_a_long_wait_for_another_cargo_is_told_in_the_cell(monkeypatch, seconds, told):
+    monkeypatch.setattr(core, "LONG", 0.5)
+    page, said = core.Page(os.getpid()), []
+    monkeypatch.setattr(page, "say", said.append)
+    waits = f"echo '    Blocking waiting for file lock on package cache' >&2; sleep {seconds}; echo '    Finished' >&2"
+    assert core.build(["sh", "-c", waits], os.environ, page) == 0
+    assert said == ["cargo: Blocking waiting for file lock on package cache"] * told
+
+
 def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
     needs = {"ctx": ["ntgram-core", "added"], "anchor": ["ntgram-core", "ntgram-web"], "ntgram-web": ["ntgram-engine", "zip"],
              "ntgram-core": ["ntgram-engine", "ntgram-sweep", "tch", "polars"],
@@ -287,10 +298,23 @@ def test_types_and_completion_know_the_core_and_tch(start):
     running.run("let pi = last_position_law(&[5, 5], 5, 0.0, 0.9, &mut rng)?;")
     running.run("let model = LowRank::new(2, 5, 3, &pi, &mut rng)?;\nlet w_u = model.w_u();")
     for code, expected in [("model.w_", "w_u()"), ("w_u.logsumex", "logsumexp(")]:
-        request = running.client.complete(code)
-        while (reply := running.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
-            pass
-        assert any(match.startswith(expected) for match in reply["content"]["matches"])
+        assert any(match.startswith(expected) for match in completed(running, code))
+
+
+def test_completion_needs_no_variable_and_no_cell(start):
+    """The kernel reads all sources when it needs them: for a variable's type, or for this."""
+    running = start()
+    assert any(match.startswith("collections") for match in completed(running, "std::collec"))
+    running.run(CELL_0)
+    assert any(match.startswith("interrupted(") for match in completed(running, "interrup"))
+
+
+def completed(running, code):
+    """What the kernel offers at the end of `code`."""
+    request = running.client.complete(code)
+    while (reply := running.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != request:
+        pass
+    return reply["content"]["matches"]
 
 
 def test_another_crate_has_the_version_that_is_locked(start):
