@@ -73,7 +73,7 @@ class Kernel:
     def run(self, code):
         """Runs a cell that must succeed; returns its text."""
         text, errors = self.outputs(self.send(code))
-        assert not errors, errors
+        assert not errors, (errors, self.complaints)
         return text
 
     def reply(self, request):
@@ -90,7 +90,7 @@ class Kernel:
         begun = time.monotonic()
         self.manager.interrupt_kernel()
         text, errors = self.outputs(request)
-        assert not errors, errors
+        assert not errors, (errors, self.complaints)
         return text, time.monotonic() - begun
 
     def close(self):
