@@ -25,7 +25,8 @@ class CellBuild:
         # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
         self.env["PATH"] = os.pathsep.join([f"{sysroot(self.env)}/bin", self.env["PATH"]])
         self.warm = kernel.warm_folder(settings, self.env, REPOSITORY)
-        self.env |= {"RUSTFLAGS": kernel.RUSTFLAGS, "CARGO_TARGET_DIR": "target", "CARGO_BUILD_BUILD_DIR": "target"}
+        self.env |= {"RUSTFLAGS": kernel.RUSTFLAGS, "RUSTC_WRAPPER": str(REPOSITORY / "setup/bin/wrapper"),
+                     "CARGO_TARGET_DIR": "target", "CARGO_BUILD_BUILD_DIR": "target"}  # fmt: skip
         self.host = kernel.host(self.env)
         self.lock = None
 

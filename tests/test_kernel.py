@@ -292,6 +292,13 @@ def test_cargo_sees_no_crate_but_the_cell(start):
     assert locked.count("[[package]]") == 1
 
 
+def test_the_core_has_few_symbols(start):
+    """Each cell is linked with it, twice often: 150,000 took a tenth of a second of every cell."""
+    (core,) = start().folder.glob("cell/target/*/debug/libntgram_core.so")
+    symbols = subprocess.run(["nm", "-D", "--defined-only", core], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert 1000 < len(symbols) < 30_000
+
+
 def test_types_and_completion_know_the_core_and_tch(start):
     running = start()
     running.run(f"{CELL_0}\nlet mut rng = TorchRng::new(1);")

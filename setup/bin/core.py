@@ -86,7 +86,7 @@ def main():
     if warm := os.environ["NTGRAM_WARM"]:
         wait_for(Path(warm), Path(os.environ["NTGRAM_FOLDER"]), page)
     command = kernel.build_core(os.environ["NTGRAM_CARGO"], os.environ["NTGRAM_HOST"])
-    env = os.environ | {"RUSTFLAGS": os.environ["NTGRAM_RUSTFLAGS"]}
+    env = os.environ | {"RUSTFLAGS": os.environ["NTGRAM_RUSTFLAGS"], "RUSTC_WRAPPER": str(Path(__file__).with_name("wrapper"))}
     sys.exit(build([*command, "--message-format=json"], env, page))
 
 
