@@ -37,33 +37,22 @@ SITE ?= results/site
 run: setup
 	$(call EXECUTE,--to results)
 
-# Cargo's packages in two parts. What the engine's benchmarks and the sweeps' program need would give the crates behind the cells other
-# features, and have cargo compile them once more.
-APART := -p ntgram-engine -p ntgram-sweep
-REST  := --workspace --exclude ntgram-engine --exclude ntgram-sweep
-
 # Everything that must hold before a change lands. Of the last tests two files at a time.
 test: setup
 	@$(call SAY,1,formatting)
 	cargo fmt --all --check
 	@$(call SAY,2,lints)
-	$(IN) cargo clippy $(APART) --all-targets --locked -- -D warnings
-	$(IN) cargo clippy $(REST) --all-targets --locked -- -D warnings
+	$(IN) cargo clippy --workspace --all-targets --locked -- -D warnings
 	@$(call SAY,3,documentation)
-	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc $(APART) --no-deps --document-private-items --locked
-	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc $(REST) --no-deps --document-private-items --locked
-	@$(call SAY,4,the engine with overflow checks)
-	$(IN) cargo test --profile checked -p ntgram-engine --locked
-	@$(call SAY,5,the sweeps)
-	$(IN) cargo test -p ntgram-sweep --locked
-	@$(call SAY,6,the other crates)
-	$(IN) cargo test $(REST) --locked
-	@$(call SAY,7,the notebooks)
+	RUSTDOCFLAGS="-D warnings" $(IN) cargo doc --workspace --no-deps --document-private-items --locked
+	@$(call SAY,4,the crates)
+	$(IN) cargo test --workspace --locked
+	@$(call SAY,5,the notebooks)
 	@stale=; for notebook in $(NOTEBOOKS); do executed=results/$${notebook##*/}; \
 	  [ -e $$executed ] && [ -z "$$(find $$notebook $(BEHIND) -type f ! -name "*.pyc" -newer $$executed)" ] || stale="$$stale $$notebook"; done; \
 	  [ -z "$$stale" ] || $(OURS) setup/notebook.py $$stale --to results
 	@$(SETUP) cluster
-	@$(call SAY,8,the kernel and what the notebooks show)
+	@$(call SAY,6,the kernel and what the notebooks show)
 	NTGRAM_EXECUTED=results/experiments.ipynb NTGRAM_EXECUTED_LESSON=results/superposition.ipynb \
 	  NTGRAM_EXECUTED_MEMORISATION=results/memorisation.ipynb \
 	  $(OURS) -m pytest tests --ignore tests/ui --numprocesses 2 --dist loadfile
@@ -71,7 +60,7 @@ test: setup
 # What decides about a notebook's outputs. Those that `make run` has written since any of it changed are not made again for the tests.
 BEHIND := Cargo.toml Cargo.lock notebooks/data ntgram-core ntgram-engine ntgram-sweep ntgram-web setup/*.* setup/bin/*
 
-SAY = echo "ntgram: test $(1) of 8, $(2)"
+SAY = echo "ntgram: test $(1) of 6, $(2)"
 
 # The engine's tests on WebAssembly's vectors, in node: `rustup target add wasm32-wasip1`. Those that start threads are left out.
 test-wasm:

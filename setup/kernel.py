@@ -55,6 +55,16 @@ BUILD_WAIT = 1800.0  # seconds that a kernel waits for a warm folder that is bei
 # The flags that evcxr compiles with: with others, cargo would take what the set-up has built for something else.
 RUSTFLAGS = "-Cprefer-dynamic"
 
+# What the sweeps' program and the engine's benchmarks have crates behind the core do that it does not use itself: with other features,
+# cargo would compile those crates, and all that needs them, once more for the tests.
+FEATURES_OF_OTHERS = """
+[build-dependencies]
+syn = { version = "3", features = ["full"] }
+
+[dependencies]
+either = { version = "1", features = ["use_std"] }
+"""
+
 DOUBLE_INTERRUPT = 2.0  # seconds between two interrupts that end a cell and its variables
 
 
@@ -155,18 +165,17 @@ def write_workspace(folder, settings, host, clone):
     """Writes a build folder's manifests: `cell` is evcxr's, `anchor` keeps the core and its locked versions meanwhile, and
     `apart` is the cell without the core, for `bin/cargo`. `clone`: the repository whose core it is, or None."""
     package = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
-    dependencies = "\n[dependencies]\n"
     anchor = folder / "anchor/Cargo.toml"
     if clone:
         # The page, too, which the core's tests use: so the crates behind both have the features that the tests need.
-        dependencies += "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
-        wanted, lock = package.format("anchor") + dependencies, (clone / "Cargo.lock").read_text("utf-8")
+        ours = "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
+        wanted, lock = package.format("anchor") + FEATURES_OF_OTHERS + ours, (clone / "Cargo.lock").read_text("utf-8")
         if text_of(anchor) != wanted or text_of(folder / "locked") != lock:  # cargo leaves in its lock what is needed only
             write(folder / "Cargo.lock", lock)
             write(folder / "locked", lock)
             write(anchor, wanted)
     elif not anchor.exists():
-        write(anchor, package.format("anchor") + dependencies)
+        write(anchor, package.format("anchor") + "\n[dependencies]\n")
     write(folder / "anchor/src/lib.rs", "")
     write(folder / "Cargo.toml", settings["workspace"])
     cell = package.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'

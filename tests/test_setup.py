@@ -257,6 +257,18 @@ def test_the_program_that_goes_to_other_machines_holds_the_standard_library(tmp_
         assert called_with(*other) == other
 
 
+def test_what_nobody_waits_for_is_not_optimised(tmp_path):
+    def called_with(*arguments):
+        return subprocess.run([cells_in(tmp_path).env["RUSTC_WRAPPER"], "echo", *arguments], capture_output=True, text=True,
+                              check=True).stdout.split()  # fmt: skip
+
+    for crate in ("polars_core", "regex_automata", "tokio"):
+        command = ["--crate-name", crate, "--edition=2024", "src/lib.rs"]
+        assert called_with(*command) == [*command, "-Cno-prepopulate-passes"]
+    for other in (["--crate-name", "ntgram_engine", "src/lib.rs", "--extern", "polars_core=x"], ["-vV"], []):
+        assert called_with(*other) == other
+
+
 def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells(tmp_path):
     cells, target = cells_in(tmp_path), tmp_path / "target"
     built = {f"{cells.host}/debug/deps/libpolars-1.rlib": "library", f"{cells.host}/debug/.fingerprint/polars-1/lib-polars": "mark",
@@ -299,17 +311,17 @@ def test_a_build_folder_has_the_whole_lock_when_what_it_needs_changes(tmp_path):
     assert lock.read_text() == "other versions"
 
 
-def features(*options):
-    """Each crate that runs, or that compiles, in builds with these options, with its features."""
-    listed = subprocess.run(["cargo", "tree", "--offline", "--locked", "--prefix=none", "--format={p} with {f}", *options],
-                            cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout  # fmt: skip
+def features(folder, *options):
+    """Each crate that runs, or that compiles, in builds of `folder` with these options, with its features."""
+    listed = subprocess.run(["cargo", "tree", "--offline", "--prefix=none", "--format={p} with {f}", *options],
+                            cwd=folder, capture_output=True, text=True, check=True).stdout  # fmt: skip
     return {line.removesuffix(" (*)") for line in listed.splitlines() if "/ntgram-" not in line}
 
 
-def test_the_tests_need_the_features_that_the_crates_behind_the_cells_have():
-    core = {crate.split(" with ")[0] for crate in features("--edges=normal", "-p", "ntgram-core")}
-    cells = features("--edges=normal", "-p", "ntgram-core", "-p", "ntgram-web")  # the anchor's
-    rest = re.search(r"^REST *:= (.*)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)[1].split()
-    tests = features("--edges=normal,dev", *rest)
+def test_all_builds_need_the_features_that_the_crates_behind_the_cells_have(tmp_path):
+    kernel.write_workspace(tmp_path, {"workspace": (REPOSITORY / "setup/kernel.toml").read_text(), "tch": "/tch"}, "host", REPOSITORY)
+    core = {crate.split(" with ")[0] for crate in features(REPOSITORY, "--edges=normal", "-p", "ntgram-core")}
+    cells = features(tmp_path / "anchor", "--edges=normal,build")
+    tests = features(REPOSITORY, "--edges=normal,build,dev", "--workspace")
     missing = {crate for crate in cells - tests if crate.split(" with ")[0] in core}
     assert len(core) > 100 and not missing, "cargo would compile these and all that needs them once more"

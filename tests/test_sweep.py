@@ -20,7 +20,7 @@ HQ = [sys.executable, "-Es", str(REPOSITORY / "tests/hq.py")]
 def program():
     """The program as `make test` has built it already: with the features that the crates' tests need."""
     setup = [sys.executable, "-Es", str(REPOSITORY / "setup/setup.py"), "in"]
-    build = ["cargo", "build", "--quiet", "--locked", "-p", "ntgram-sweep", "--bin", "ntgram-sweep", "--test", "program"]
+    build = ["cargo", "test", "--quiet", "--locked", "--workspace", "--no-run", "--test", "program"]
     subprocess.run([*setup, *build], check=True, cwd=REPOSITORY)
     target = subprocess.run([*setup, "printenv", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"], check=True, capture_output=True, text=True,
                             cwd=REPOSITORY)  # fmt: skip
