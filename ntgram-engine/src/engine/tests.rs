@@ -236,7 +236,7 @@ proptest! {
 /// The same through `prefix` where pairs alone are worked on, in small modules that have loops of their own, and in large ones.
 #[test]
 fn known_and_large_sizes_of_modules() {
-    for (d_model, d_inner, n_modules, n_heads, n_layers, width) in [
+    let sizes = [
         (5, Some(10), 5, 1, 1, 0),
         (9, Some(10), 12, 1, 2, 0),
         (9, Some(10), 20, 2, 1, 0),
@@ -246,7 +246,8 @@ fn known_and_large_sizes_of_modules() {
         (7, Some(64), 1, 2, 1, 0),
         (7, Some(31), 3, 1, 2, 0),
         (6, Some(16), 1, 1, 3, 8),
-    ] {
+    ];
+    let compare = |(d_model, d_inner, n_modules, n_heads, n_layers, width)| {
         let depth = (width > 0).into();
         let config = TransformerConfig {
             d_model,
@@ -264,7 +265,13 @@ fn known_and_large_sizes_of_modules() {
             let loss = loss_of(next_token);
             compare_ngrams(ModelConfig::Transformer(&config), (3, window), Freeze::default(), loss, false, 20, 5);
         }
-    }
+    };
+    // side by side: one after the other they take longer than all other tests
+    std::thread::scope(|scope| {
+        for size in sizes {
+            scope.spawn(move || compare(size));
+        }
+    });
 }
 
 /// Three layers of three coordinates, where one draw of neighbours moves the gradient a tenth as far as the next.
