@@ -145,20 +145,6 @@ def test_what_decides_about_builds_names_the_warm_folder(tmp_path):
     assert name(tools=settings["tools"] | {"RUSTUP_TOOLCHAIN": "1.95"}) == name(), "the compiler's version says it"
 
 
-def test_a_kernel_that_must_build_says_so_in_the_cell(start):
-    before = contents(warm_folder())
-    running = start()
-    lost = list((running.folder / "cell/target").glob("*/debug/.fingerprint/safetensors-*"))
-    assert lost
-    for fingerprint in lost:
-        shutil.rmtree(fingerprint)
-    running.run(CELL_0)
-    assert "ntgram: compiling the crates behind ntgram-core for this kernel alone" in running.complaints
-    assert "make run" in running.complaints
-    assert running.run("interrupted()") == "false" and running.complaints == ""
-    assert contents(warm_folder()) == before
-
-
 def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
     with kernel.Locked(warm_folder().with_suffix(".lock")):
         running = start()
@@ -345,7 +331,8 @@ def test_what_does_not_compile_is_shown_and_changes_nothing(start):
     assert running.run("rows") == "3"
 
 
-def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, tmp_path):
+def test_kernels_that_must_build_say_so_and_an_edited_core_reaches_the_next_one_only(start, tmp_path):
+    before = contents(warm_folder())
     clone = tmp_path / "clone"
     clone.mkdir()
     for name in ["Cargo.toml", "Cargo.lock", "README.md", "ntgram-core", "ntgram-web"]:
@@ -364,13 +351,21 @@ def test_an_edited_core_reaches_the_next_kernel_and_not_the_running_one(start, t
 
     edit(42)
     first = start(clone / "notebooks")
+    lost = list((first.folder / "cell/target").glob("*/debug/.fingerprint/safetensors-*"))
+    assert lost
+    for fingerprint in lost:
+        shutil.rmtree(fingerprint)
     first.run(CELL_0)
-    assert first.run("ntgram_core::edited()") == "42"
+    assert "ntgram: compiling the crates behind ntgram-core for this kernel alone" in first.complaints
+    assert "make run" in first.complaints
+    assert first.run("ntgram_core::edited()") == "42" and first.complaints == ""
     edit(43)
     assert first.run("ntgram_core::edited() + interrupted() as u32") == "42"
     second = start(clone / "notebooks")
     second.run(CELL_0)
-    assert second.run("ntgram_core::edited()") == "43"
+    assert "ntgram: compiling this repository's crates" in second.complaints
+    assert second.run("ntgram_core::edited()") == "43" and second.complaints == ""
+    assert contents(warm_folder()) == before
 
 
 # ---- what is left
