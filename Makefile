@@ -94,7 +94,7 @@ lab: setup
 # and writes bench/RESULTS.md. About 15 minutes, 8 with BENCH=--quick.
 bench: setup
 	@$(SETUP) peers
-	$(IN) cargo build --locked --examples -p ntgram-core
+	$(IN) cargo build --locked --examples
 	@$(IN) "$(PEERS)/python" $(ISOLATED) bench/bench.py $(BENCH)
 
 # How long PyTorch and JAX would take for the paper's 34 tables, extrapolated, beside our run of them: BENCH_PAPER="--ours a.csv --wall 40"

@@ -83,7 +83,7 @@ def install(settings, cuda):
     steps = [
         Step("Python", lambda: make_environment(CACHE / "python"), share=8),
         Step("evcxr", lambda: install_evcxr(settings), share=285, compiles=True),
-        Step("crates", cells.build_crates, share=490, compiles=True),
+        Step("crates", cells.build_crates, share=335, compiles=True),
         Step("libtorch", lambda: install_libtorch(settings, cuda), ["Python"], share=60),
         Step("JupyterLab", lambda: install_packages(PACKAGES, "setup/requirements.txt"), ["Python"], share=40),
         Step("Rust's sources", install_library_sources, share=5),
