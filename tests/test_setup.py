@@ -244,12 +244,13 @@ def test_cargo_takes_tchs_code_as_it_is_built(tmp_path):
         assert cells.with_libtch(other) == other
 
 
+def calls_of(wrapper):
+    """What a wrapper of the compiler calls the compiler with, if it is called with some arguments."""
+    return lambda *arguments: subprocess.run([wrapper, "echo", *arguments], capture_output=True, text=True, check=True).stdout.split()
+
+
 def test_the_program_that_goes_to_other_machines_holds_the_standard_library(tmp_path):
-    wrapper = cells_in(tmp_path).workspace_environment()["RUSTC_WORKSPACE_WRAPPER"]
-
-    def called_with(*arguments):
-        return subprocess.run([wrapper, "echo", *arguments], capture_output=True, text=True, check=True).stdout.split()
-
+    called_with = calls_of(cells_in(tmp_path).workspace_environment()["RUSTC_WORKSPACE_WRAPPER"])
     program = ["--crate-name", "ntgram_sweep", "--edition=2024", "main.rs", "--crate-type", "bin", "-Cprefer-dynamic"]
     assert called_with(*program) == [*program, "-Cprefer-dynamic=no"]
     for other in (["--crate-name", "ntgram_sweep", "lib.rs", "--crate-type", "lib"], ["--crate-name", "ntgram_sweep", "--test"],
@@ -258,10 +259,7 @@ def test_the_program_that_goes_to_other_machines_holds_the_standard_library(tmp_
 
 
 def test_what_nobody_waits_for_is_not_optimised(tmp_path):
-    def called_with(*arguments):
-        return subprocess.run([cells_in(tmp_path).env["RUSTC_WRAPPER"], "echo", *arguments], capture_output=True, text=True,
-                              check=True).stdout.split()  # fmt: skip
-
+    called_with = calls_of(cells_in(tmp_path).env["RUSTC_WRAPPER"])
     for crate in ("polars_core", "regex_automata", "tokio"):
         command = ["--crate-name", crate, "--edition=2024", "src/lib.rs"]
         assert called_with(*command) == [*command, "-Cno-prepopulate-passes"]
@@ -320,8 +318,8 @@ def features(folder, *options):
 
 def test_all_builds_need_the_features_that_the_crates_behind_the_cells_have(tmp_path):
     kernel.write_workspace(tmp_path, {"workspace": (REPOSITORY / "setup/kernel.toml").read_text(), "tch": "/tch"}, "host", REPOSITORY)
-    core = {crate.split(" with ")[0] for crate in features(REPOSITORY, "--edges=normal", "-p", "ntgram-core")}
+    core = {crate.split(" with ")[0] for crate in features(REPOSITORY, "--locked", "--edges=normal", "-p", "ntgram-core")}
     cells = features(tmp_path / "anchor", "--edges=normal,build")
-    tests = features(REPOSITORY, "--edges=normal,build,dev", "--workspace")
+    tests = features(REPOSITORY, "--locked", "--edges=normal,build,dev", "--workspace")
     missing = {crate for crate in cells - tests if crate.split(" with ")[0] in core}
     assert len(core) > 100 and not missing, "cargo would compile these and all that needs them once more"
