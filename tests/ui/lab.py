@@ -14,6 +14,8 @@ from looks import OUTPUT
 from setup import PYTHON
 
 SECONDS = 1500  # for all cells of a notebook, and for a kernel's start: CI machines are slow and shared
+# A new notebook's first cell.
+CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 # It asks nothing, looks nothing up and saves only when told to.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},

@@ -3,10 +3,9 @@ Cells"; a slider shows what it was given."""
 
 import re
 
-from lab import errors
+from lab import CELL_0, errors
 from looks import move_slider
 
-CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 # Minutes of training, in either engine.
 PREPARE = """
 let mut rng = TorchRng::new(2108);

@@ -12,12 +12,11 @@ import nbformat
 import notebook as runner
 import pytest
 from conftest import REPOSITORY
-from lab import errors
+from lab import CELL_0, errors
 from live import PACE, RUN, Crate, Live, distance
 from looks import check_text
 
 SITE = REPOSITORY / "results/site"
-CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 # float32 sums in another order: measured 1e-6 at most, for the low-rank model after 5000 steps, too
 NEAR = 1e-4
 
