@@ -24,9 +24,10 @@ use crate::files::write_whole;
 /// Nothing is drawn until the figure is turned into PNG or SVG; that is also when the settings of its plots are checked.
 /// PNG figures have two pixels for each CSS pixel.
 ///
-/// Text is in the built-in DejaVu Sans, so that a picture is the same on every machine. It has Latin, Greek and Cyrillic letters and the
-/// signs of formulas; what it has not, such as Chinese, Japanese, Korean and emoji, is a box in a PNG picture. [`to_svg`](Self::to_svg)
-/// leaves text to the viewer's fonts, which have them as a rule, and so does the name of a [`Slider`](super::Slider)'s frame.
+/// Text is in the built-in DejaVu Sans, so that a picture is the same on every machine. What it has not, such as Chinese, Japanese, Korean
+/// and emoji, is drawn in PNG pictures with the coarse pixels of GNU Unifont, which the crate has with it, too; emoji in one colour, and
+/// Arabic and Hebrew from left to right with their letters apart. [`to_svg`](Self::to_svg) leaves text to the viewer's fonts, which set
+/// all of it well as a rule, and so does the name of a [`Slider`](super::Slider)'s frame.
 ///
 /// ```
 /// use ntgram_core::plot::{Color, Figure, Heatmap, LinePlot};

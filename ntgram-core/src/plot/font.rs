@@ -1,16 +1,24 @@
-//! The font of every figure: DejaVu Sans, in the crate, so that a figure looks the same on any machine. Measures text,
-//! breaks it into lines, and turns it into coverage, pixel by pixel.
+//! The fonts of every figure, in the crate, so that a figure looks the same on any machine: DejaVu Sans, and [`unifont`] for what it
+//! has not. Measures text, breaks it into lines, and turns it into coverage, pixel by pixel.
 //!
 //! plotters' own text drawing puts every glyph at a whole pixel and ignores its side bearings; letters then stand
 //! unevenly and accents beside their letter.
 
 use ab_glyph::{Font as _, FontRef, Glyph, GlyphId, PxScale, ScaleFont, point};
+use unicode_linebreak::linebreaks;
 
 use super::script::{self, runs};
+use super::unifont;
 use crate::error::{Error, Result};
 
 /// Sizes are in pixels per em throughout.
 pub(super) struct Font(FontRef<'static>);
+
+/// A glyph at its place, relative to the start of the baseline.
+enum Placed {
+    Outline(Glyph),
+    Pixels(unifont::Pixels, f64),
+}
 
 impl Font {
     /// Family list for SVG, where the viewer draws the text: fonts of the same widths first.
@@ -50,22 +58,29 @@ impl Font {
         texts.map(|text| self.width(text, size)).fold(0.0, f64::max)
     }
 
-    /// Hands every glyph, placed relative to the start of the baseline, to `each`; returns the line's width.
-    fn place(&self, text: &str, size: f64, mut each: impl FnMut(Glyph)) -> f64 {
+    /// Hands every glyph to `each`; returns the line's width.
+    fn place(&self, text: &str, size: f64, mut each: impl FnMut(Placed)) -> f64 {
         let scale = self.scale(size);
         let font = self.0.as_scaled(scale);
         let mut pen = 0.0f32;
         let mut previous: Option<(GlyphId, f32)> = None;
-        for c in text.chars() {
+        for c in text.chars().filter(|c| !is_ignorable(*c)) {
             let id = font.glyph_id(c);
+            if let (0, Some(glyph)) = (id.0, unifont::glyph(c)) {
+                let start = pen;
+                pen += glyph.advance() * size as f32;
+                each(Placed::Pixels(glyph, start.into()));
+                previous = None;
+                continue;
+            }
             if let (true, Some((base, start))) = (is_combining(c), previous) {
-                each(self.accent(id, scale, base, start));
+                each(Placed::Outline(self.accent(id, scale, base, start)));
                 continue;
             }
             if let Some((before, _)) = previous {
                 pen += font.kern(before, id);
             }
-            each(id.with_scale_and_position(scale, point(pen, 0.0)));
+            each(Placed::Outline(id.with_scale_and_position(scale, point(pen, 0.0))));
             previous = Some((id, pen));
             pen += font.h_advance(id);
         }
@@ -92,13 +107,20 @@ impl Font {
     pub(super) fn draw(&self, text: &str, size: f64, mut pixel: impl FnMut(i32, i32, f32)) {
         let mut glyphs = Vec::with_capacity(text.len());
         self.place(text, size, |glyph| glyphs.push(glyph));
-        for outline in glyphs.into_iter().filter_map(|glyph| self.0.outline_glyph(glyph)) {
-            let corner = outline.px_bounds().min;
-            outline.draw(|x, y, coverage| pixel(corner.x as i32 + x as i32, corner.y as i32 + y as i32, coverage));
+        for glyph in glyphs {
+            match glyph {
+                Placed::Outline(glyph) => {
+                    let Some(outline) = self.0.outline_glyph(glyph) else { continue };
+                    let corner = outline.px_bounds().min;
+                    outline
+                        .draw(|x, y, coverage| pixel(corner.x as i32 + x as i32, corner.y as i32 + y as i32, coverage));
+                }
+                Placed::Pixels(glyph, pen) => glyph.draw(size, pen, &mut pixel),
+            }
         }
     }
 
-    /// Breaks `text` at its line ends and, where a line would be wider than `width`, at spaces, into lines of
+    /// Breaks `text` at its line ends and, where a line would be wider than `width`, between [`pieces`](Self::pieces), into lines of
     /// similar widths, up to eight; a word that is wider still is cut, and so is the rest of a long text, with "…".
     pub(super) fn wrap(&self, text: &str, size: f64, width: f64) -> Vec<String> {
         let mut lines = self.fill(text, size, width);
@@ -122,17 +144,26 @@ impl Font {
         lines.iter().map(|line| self.cut(line, size, width)).collect()
     }
 
-    /// Lines with as many words each as `width` holds, and at least one.
+    /// Lines with as many pieces each as `width` holds, and at least one.
     fn fill(&self, text: &str, size: f64, width: f64) -> Vec<String> {
         let mut lines = Vec::new();
         for paragraph in text.lines() {
-            let mut line = String::new();
-            for word in paragraph.split_whitespace() {
-                let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
-                if line.is_empty() || self.width(&longer, size) <= width {
-                    line = longer;
-                } else {
-                    lines.push(std::mem::replace(&mut line, word.to_owned()));
+            let (mut line, mut used) = (String::new(), 0.0);
+            for (space, piece) in self.pieces(paragraph) {
+                let before = line.len();
+                if before > 0 {
+                    line.push_str(space);
+                }
+                line.push_str(piece);
+                // as wide as its pieces, but for braces around a subscript with a space in it: what seems too wide is measured whole
+                used += self.width(&line[before..], size);
+                if before > 0 && used > width {
+                    used = self.width(&line, size);
+                }
+                if before > 0 && used > width {
+                    line.truncate(before);
+                    lines.push(std::mem::replace(&mut line, piece.to_owned()));
+                    used = self.width(piece, size);
                 }
                 if lines.len() > MOST_LINES {
                     return lines;
@@ -143,6 +174,26 @@ impl Font {
             }
         }
         lines
+    }
+
+    /// What a line may be broken into, each with what parts it from the one before: words; and of words in scripts without spaces what
+    /// Unicode's rules for line ends part, beside characters that the built-in font has not.
+    fn pieces<'a>(&self, paragraph: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let foreign = |c: Option<char>| c.is_some_and(|c| !c.is_ascii() && self.0.glyph_id(c).0 == 0);
+        let parts = move |word: &'a str| {
+            let mut start = 0;
+            let ends = linebreaks(word).map(|(end, _)| end);
+            let ends = ends.filter(move |&end| {
+                let (before, after) = word.split_at(end);
+                after.is_empty() || foreign(before.chars().next_back()) || foreign(after.chars().next())
+            });
+            ends.map(move |end| {
+                let part = (if start == 0 { " " } else { "" }, &word[start..end]);
+                start = end;
+                part
+            })
+        };
+        paragraph.split_whitespace().flat_map(parts)
     }
 
     /// `text`, or as much of its start as fits into `width` together with "…".
@@ -185,6 +236,12 @@ pub(super) fn run_size(size: f64, subscript: bool) -> f64 {
 
 fn is_combining(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{20d0}'..='\u{20ff}')
+}
+
+/// Characters that tell how others are drawn or joined, and are not seen themselves: emoji have them.
+fn is_ignorable(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -260,6 +317,40 @@ mod tests {
     }
 
     #[test]
+    fn what_the_font_has_not_is_pixels_and_what_is_not_seen_has_no_width() {
+        let font = Font::load().unwrap();
+        // wide characters are an em, narrow ones half of it
+        assert_eq!(font.width("注意力", 20.0), 60.0);
+        assert_eq!(font.width("🦀", 20.0), 20.0);
+        assert_eq!(font.width("ｱ", 20.0), 10.0);
+        assert_eq!(font.width("a語b", 20.0), font.width("a", 20.0) + 20.0 + font.width("b", 20.0));
+        let ink = |text: &str| {
+            let mut pixels = Vec::new();
+            font.draw(text, 32.0, |x, y, share| pixels.push((x, y, share)));
+            pixels
+        };
+        assert_ne!(ink("注"), ink("意"));
+        assert_ne!(ink("注"), ink("\u{10fffd}"), "no box");
+        assert_eq!(ink("❤\u{fe0f}"), ink("❤"));
+        assert_eq!(font.width("👩\u{200d}🔬", 20.0), 40.0);
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_broken_where_unicode_allows_it() {
+        let font = Font::load().unwrap();
+        let wrapped = |text: &str, em: f64| font.wrap(text, 20.0, 20.0 * em);
+        assert_eq!(wrapped("损失函数与训练步数", 5.0), ["损失函数与", "训练步数"]);
+        // no line begins with a full stop, or ends with an opening bracket
+        assert_eq!(wrapped("あいう。えお", 3.0), ["あい", "う。", "えお"]);
+        assert_eq!(wrapped("あい「うえ」", 3.0), ["あい", "「う", "え」"]);
+        // words of letters stay whole beside them, n-grams too
+        assert_eq!(wrapped("語の n-gram モデル", 4.5), ["語の", "n-gram", "モデル"]);
+        assert_eq!(font.wrap("n-gram laws", 20.0, font.width("n-gram", 20.0)), ["n-gram", "laws"]);
+        let long = wrapped(&"語".repeat(1000), 10.0);
+        assert!(long.len() == MOST_LINES && long[MOST_LINES - 1].ends_with('…'), "{long:?}");
+    }
+
+    #[test]
     fn cuts_off_as_little_as_it_must() {
         let font = Font::load().unwrap();
         for text in ["a label that is cut", "To AVATAR Ŵ W\u{302}W\u{302}W\u{302}", "lllllll", "      x"] {
@@ -281,6 +372,10 @@ mod tests {
         let started = std::time::Instant::now();
         let word = "m".repeat(100_000);
         assert!(font.wrap(&word, 20.0, 300.0)[0].starts_with("mmm"));
+        for words in ["語", "語 ", "語\n"] {
+            let lines = font.wrap(&words.repeat(100_000), 8.0, 16_000.0);
+            assert!(lines.len() == MOST_LINES && lines[0].starts_with('語'));
+        }
         assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     }
 }

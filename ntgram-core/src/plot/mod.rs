@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! geometry, colors, ticks, range            lengths and rectangles; colours; where ticks go; ends of axes
-//! script, font, png, bitmap                 subscripts; the built-in font; PNG files; pixels
+//! script, unifont, font, png, bitmap        subscripts; the built-in fonts; PNG files; pixels
 //! smooth, svg, canvas                       what plotters' back ends lack; what plots draw on
 //! space, captions, labels                   margins; titles; labels along an axis
 //! axes, marker, trace, legend               parts of line plots
@@ -49,6 +49,7 @@ mod svg;
 mod tests;
 mod ticks;
 mod trace;
+mod unifont;
 mod view;
 
 pub use bars::BarChart;

@@ -633,3 +633,18 @@ fn modules_use_only_those_before_them() {
         }
     }
 }
+
+#[test]
+fn text_in_any_script_is_drawn_and_not_boxes() {
+    let with = |title: &str, label: &str| {
+        let plot = LinePlot::new().line("a", &[1.0, 2.0]).title(title).y_label(label);
+        Picture::of(&Figure::from(plot)).pixels
+    };
+    let pictures =
+        ["注意", "意注", "주의", "🦀🎉", "\u{10fffd}\u{10fffd}"].map(|text| (with(text, ""), with("", text)));
+    for (k, (title, label)) in pictures.iter().enumerate() {
+        for (other, other_label) in &pictures[k + 1..] {
+            assert!(title != other && label != other_label, "{k}");
+        }
+    }
+}
