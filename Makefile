@@ -1,4 +1,4 @@
-# make run | test | test-wasm | test-ui | lab | paper | site | refresh | bench | bench-paper | latency | deny | uninstall
+# make run | test | test-wasm | test-ui | lab | paper | site | refresh | bench | bench-paper | latency | fuzz | deny | uninstall
 # environment.md says what is installed where.
 #   CUDA=1                with the packages for NVIDIA GPUs
 #   LIBTORCH=/a/folder    your own libtorch
@@ -9,6 +9,7 @@
 #   BENCH_PAPER=--quick   options for the benchmark of the paper's tables
 #   ONLY=exp_6            one experiment or table of the paper
 #   LATENCY=--rounds=5    options for the measurement of latency
+#   FUZZ=-max_total_time=600   options for libFuzzer
 #   SITE=/a/folder        where `site` writes
 
 PYTHON    ?= python3
@@ -31,7 +32,7 @@ EXECUTE = @if [ -f "$$NOTEBOOK" ]; then set -- "$$NOTEBOOK"; else set -- $$NOTEB
 
 SITE ?= results/site
 
-.PHONY: run test test-wasm test-ui lab paper site refresh bench bench-paper latency deny setup uninstall
+.PHONY: run test test-wasm test-ui lab paper site refresh bench bench-paper latency fuzz deny setup uninstall
 
 # Executes the notebooks; ends with the paths of the executed copies and their HTML pages.
 run: setup
@@ -107,6 +108,14 @@ bench-paper:
 # How long a kernel and its cells take beside a bare evcxr; writes its table to bench/RESULTS.md.
 latency: setup
 	@$(OURS) bench/latency.py $(LATENCY)
+
+# Model files that libFuzzer comes up with, watching which code they reach; a minute, or for as long as FUZZ says. What it finds lies in
+# results/fuzz. `make test` has files with anything changed in them instead, without that watch.
+fuzz: setup
+	$(IN) RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/fuzz/rustc" cargo build --workspace --locked --bin model_file
+	@mkdir -p results/fuzz/corpus
+	@cp "$(TARGET)"/*/debug/model_file results/fuzz
+	$(IN) results/fuzz/model_file results/fuzz/corpus -artifact_prefix=results/fuzz/ -max_total_time=60 -timeout=10 $(FUZZ)
 
 # Licences, bans and sources of all dependencies, by deny.toml; asks no network. `cargo install --locked cargo-deny` installs what it needs.
 deny:

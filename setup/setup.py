@@ -1,7 +1,7 @@
 """Installs what the notebooks need, step by step, under the user's cache folder; `make` calls it.
 
     setup.py [--cuda]           install what is missing
-    setup.py [--cuda] in CMD    run CMD (cargo, mostly) with libtorch and the shared build folder set
+    setup.py [--cuda] in CMD    run CMD (cargo, mostly; NAME=VALUE before it, as for env) with libtorch and the shared build folder set
     setup.py peers              install what the benchmark compares with
     setup.py cluster            install what runs sweeps on a cluster of one machine
     setup.py browser            install what drives the notebooks in a browser
@@ -14,6 +14,7 @@ One set-up works at a time; another waits for it. Python's standard library only
 """
 
 import ast
+import itertools
 import json
 import os
 import platform
@@ -99,7 +100,9 @@ def become(command, settings):
     """Replaces this program by CMD, with the environment that the repository's crates are built and run in: that of the crates
     behind the cells, so that what is built for the cells need not be built again."""
     cells = CellBuild(settings)
-    env = cells.workspace_environment()
+    own = list(itertools.takewhile(lambda word: "=" in word, command))
+    env = cells.workspace_environment() | dict(setting.split("=", 1) for setting in own)
+    command = command[len(own):]
     if command[:1] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
         lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
         os.set_inheritable(lock.fileno(), True)

@@ -340,7 +340,7 @@ def test_kernels_that_must_build_say_so_and_an_edited_core_reaches_the_next_one_
         (shutil.copytree if source.is_dir() else shutil.copy2)(source, clone / name)
     # The crates that are not edited are the repository's: they need not be compiled once more.
     for manifest in clone.rglob("Cargo.toml"):
-        text = manifest.read_text().replace('["ntgram-engine", "ntgram-web", "ntgram-sweep", "ntgram-core"]', '["ntgram-web", "ntgram-core"]')
+        text = re.sub("members = .*", 'members = ["ntgram-web", "ntgram-core"]', manifest.read_text())
         manifest.write_text(re.sub(r'"\.\./(ntgram-(?:engine|sweep))"', lambda found: kernel.toml(REPOSITORY / found[1]), text))
     (clone / "notebooks").mkdir()
     library = clone / "ntgram-core/src/lib.rs"

@@ -244,6 +244,12 @@ def test_cargo_takes_tchs_code_as_it_is_built(tmp_path):
         assert cells.with_libtch(other) == other
 
 
+def test_settings_before_a_command_are_for_it_alone(tmp_path):
+    command = [sys.executable, "-c", "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['OURS'])", "A=B"]
+    inside = [sys.executable, REPOSITORY / "setup/setup.py", "in", "OMP_NUM_THREADS=7", "OURS=a=b", *command]
+    assert subprocess.run(inside, capture_output=True, text=True, check=True).stdout == "7 a=b\n"
+
+
 def calls_of(wrapper):
     """What a wrapper of the compiler calls the compiler with, if it is called with some arguments."""
     return lambda *arguments: subprocess.run([wrapper, "echo", *arguments], capture_output=True, text=True, check=True).stdout.split()

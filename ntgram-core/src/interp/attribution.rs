@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::linear::computed;
 use crate::error::{Error, Result, check_index};
 use crate::models::Transformer;
 use crate::tensors::values;
@@ -30,7 +31,8 @@ pub struct Attribution {
 /// `(M, n)`: for every output token `k`, `W_U[k]·attn_j` less the mean over `k` of the model's logits there.
 ///
 /// # Errors
-/// Tokens the model refuses, `seq_target` not from 1 to the examples' length less one, or a model of one token: no other could be wrong.
+/// Tokens the model refuses, `seq_target` not from 1 to the examples' length less one, a model of one token: no other could be wrong; or
+/// parameters so large that contributions are infinite.
 pub fn back_track(model: &Transformer, examples: &Tensor, seq_target: usize) -> Result<Attribution> {
     if model.config().n_vocab < 2 {
         return Err(Error::argument("model", "over 1 token", "there must be a wrong token to compare with"));
@@ -45,7 +47,8 @@ pub fn back_track(model: &Transformer, examples: &Tensor, seq_target: usize) -> 
     let w_u = model.w_u().detach();
     let mean = activations.logits.select(1, position).mean_dim(-1, false, None); // (M)
     // (…, M, S, d) → (…, N, M)
-    let attribute = |stream: &Tensor| w_u.matmul(&stream.select(-2, position).transpose(-2, -1)) - &mean;
+    let attribute =
+        |stream: &Tensor| computed("model", w_u.matmul(&stream.select(-2, position).transpose(-2, -1)) - &mean);
     let mut result = Attribution {
         modules: vec![],
         res: vec![],
@@ -55,9 +58,9 @@ pub fn back_track(model: &Transformer, examples: &Tensor, seq_target: usize) -> 
     };
     let mut before = activations.res_0.shallow_clone();
     for layer in &activations.layers {
-        result.modules.push(attribute(&layer.attn_out));
-        result.res.push(attribute(&before));
-        result.res_after_attn.push(attribute(&layer.res_after_attn));
+        result.modules.push(attribute(&layer.attn_out)?);
+        result.res.push(attribute(&before)?);
+        result.res_after_attn.push(attribute(&layer.res_after_attn)?);
         before = layer.res_after_mlp.shallow_clone();
     }
     Ok(result)

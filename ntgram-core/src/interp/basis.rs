@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::linear::{Svd, independent};
+use super::linear::{Svd, computed, independent};
 use crate::error::{Error, Result};
 use crate::models::Transformer;
 use crate::tensors::NamedTensors;
@@ -29,7 +29,7 @@ impl NamedTensors for UnembeddingBasis {
 /// `pos` is left out where the model compresses.
 ///
 /// # Errors
-/// Tokens the model refuses, or an unembedding whose columns depend on each other.
+/// Tokens the model refuses, an unembedding whose columns depend on each other, or parameters so large that entries are infinite.
 pub fn new_computation_basis(model: &Transformer, examples: &Tensor) -> Result<UnembeddingBasis> {
     let activations = model.forward_with_activations(examples)?;
     let Svd { u, s, vh } = independent("model", &model.w_u()).map_err(|_| {
@@ -42,7 +42,7 @@ pub fn new_computation_basis(model: &Transformer, examples: &Tensor) -> Result<U
     for name in activations.names() {
         if name != "logits" && !(name == "pos" && model.config().compresses()) {
             let seen = activations.get(&name)?.matmul(&basis);
-            entries.push((name, seen));
+            entries.push((name, computed("model", seen)?));
         }
     }
     Ok(UnembeddingBasis { entries })

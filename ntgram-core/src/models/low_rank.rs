@@ -13,7 +13,7 @@ use super::model::{Model, State};
 use super::ops::unembed;
 use super::params::at;
 use super::{Law, check_forward, check_tokens, file};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rng::TorchRng;
 
 /// `logits = W_E[context] W_Uᵀ`, less their mean (unless [`center_logits`](LowRankConfig::center_logits) is false); and the law the model is trained on. The original's `Low_rank`.
@@ -117,10 +117,13 @@ impl LowRank {
     /// `KL(π ‖ softmax f)` of the context. The original's `compute_div`, with the rows of `f` and `π` aligned.
     ///
     /// # Errors
-    /// libtorch refuses.
+    /// Parameters so large that logits are infinite.
     #[doc(alias = "compute_div")]
     pub fn divergence(&self) -> Result<f64> {
         let f = self.w_e().index_select(0, &self.contexts_in_law_order()).matmul(&self.w_u().transpose(0, 1));
+        if f.isfinite().all().int64_value(&[]) == 0 {
+            return Err(Error::argument("model", "of too large values", "its logits must be finite"));
+        }
         super::divergence(&f, self.law())
     }
 

@@ -284,10 +284,12 @@ fn circuits(calls: &mut Calls) {
                 calls.refused(format!("{name}(0, {at})"), "head", || circuit(model, 0, at));
             }
         }
-        for size in [1e20f32, 1e38] {
+        let flat = model.params().to_flat();
+        let sizes = [1e20f32, 1e38].map(|size| (size, vec![size; flat.len()]));
+        let scales = [1e10f32, 1e20, 1e37].map(|scale| (scale, flat.iter().map(|x| x * scale).collect()));
+        for (size, weights) in sizes.into_iter().chain(scales) {
             let mut large = model.clone();
-            let len = large.params().to_flat().len();
-            large.params_mut().set_flat(&vec![size; len]).unwrap();
+            large.params_mut().set_flat(&weights).unwrap();
             let finite = |map: Result<Tensor>| Ok(values(&map?)?.iter().all(|x| x.is_finite()));
             calls
                 .either(format!("attention_map, weights of {size:e}"), "model", || finite(attention_map(&large, 0, 0)));
@@ -297,6 +299,15 @@ fn circuits(calls: &mut Calls) {
             calls.either(format!("qk_circuit, weights of {size:e}"), "model", || finite(qk_circuit(&large, 0, 0, 0)));
             calls.either(format!("full_ov_circuit, weights of {size:e}"), "model", || {
                 finite(full_ov_circuit(&large, 0, 0))
+            });
+            let tokens = Tensor::zeros([2, 3], (Kind::Int64, Device::Cpu));
+            calls.either(format!("back_track, weights of {size:e}"), "model", || {
+                let margins = back_track(&large, &tokens, 2)?.margins(0, 0, Method::Solo)?;
+                Ok(margins.iter().all(|x| x.is_finite()))
+            });
+            calls.either(format!("new_computation_basis, weights of {size:e}"), "model", || {
+                let seen = new_computation_basis(&large, &tokens)?;
+                Ok(seen.names().iter().all(|name| finite(seen.get(name)).unwrap_or(false)))
             });
         }
     }

@@ -13,6 +13,7 @@ mod laws;
 mod lesson;
 mod models;
 mod mutated;
+mod readers;
 mod shown;
 mod surface;
 mod train;

@@ -385,6 +385,13 @@ fn setting(calls: &mut Calls) {
     for len in [0, 1, flat.len() - 1, flat.len() + 1] {
         calls.refused(format!("set_flat of {len}"), "flat", || low_rank().params_mut().set_flat(&vec![0.0; len]));
     }
+    for size in [1e20, f32::MAX] {
+        calls.refused(format!("divergence with weights of {size:e}"), "model", || {
+            let mut model = low_rank();
+            model.params_mut().set_flat(&vec![size; flat.len()])?;
+            model.divergence()
+        });
+    }
     calls.right("set_flat of the largest numbers", || {
         let mut model = low_rank();
         model.params_mut().set_flat(&vec![f32::MAX; flat.len()])?;
