@@ -429,6 +429,7 @@ def stand_in_for_cargo(env, settings, folder):
     env["NTGRAM_FOLDER"], env["NTGRAM_TCH"], env["NTGRAM_HOST"] = str(folder), settings["tch"], host(env)
     env["NTGRAM_KERNEL"] = str(os.getpid())
     core = folder / "cell/target" / env["NTGRAM_HOST"] / "debug"
+    core.mkdir(parents=True, exist_ok=True)  # a folder that is not there when a process first looks for it is never looked into again
     env["NTGRAM_CORE"] = str(core / ("libntgram_core." + ("rlib" if MACOS else "so")))
     # Where a cell's library finds the core, tch's C++ code and Rust's standard library: evcxr moves it out of the folder
     # that the paths in it count from.
@@ -458,7 +459,7 @@ def take_dependencies(warm, folder):
 
 def main(connection_file):
     settings = json.loads(Path(__file__).with_name("settings.json").read_text("utf-8"))
-    if not Path(settings["evcxr"]).exists() or not Path(settings["libtorch"]).exists():
+    if not all(Path(settings[part]).exists() for part in ("evcxr", "libtorch", "tch")):
         sys.exit(f"ntgram: the cache folder {settings['cache']} is gone; `make run` in the repository fills it again")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # for evcxr, its compilers and its cells too: they inherit it
     env = environment(settings, os.environ)

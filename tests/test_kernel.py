@@ -158,6 +158,7 @@ def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
         assert "a set-up builds the crates behind ntgram-core just now" in said
     assert running.outputs(request)[1] == []
     assert running.complaints == ""
+    assert running.run("TorchRng::new(1).next_word()") == "1791095845", "the process that waited finds the core"
     assert compiled_since_start(running) == []
 
 
