@@ -84,12 +84,8 @@ pub trait Model: sealed::Sealed + std::fmt::Debug + Send {
     /// Moves the parameters to a device.
     ///
     /// # Errors
-    /// The device is not there.
-    fn to_device(mut self, device: Device) -> Result<Self>
-    where
-        Self: Sized,
-    {
-        self.state_mut().params.move_to(device)?;
-        Ok(self)
+    /// The device is not there, or too small; the model stays where it was.
+    fn to_device(&mut self, device: Device) -> Result<()> {
+        self.state_mut().params.move_to(device)
     }
 }

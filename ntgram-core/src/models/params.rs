@@ -128,9 +128,8 @@ impl Parameters {
         {
             return Err(missing(&format!("libtorch sees {} CUDA devices", tch::Cuda::device_count())));
         }
-        for tensor in &mut self.tensors {
-            *tensor = tensor.f_to_device(device).map_err(|e| missing(&e.to_string()))?;
-        }
+        let moved = self.tensors.iter().map(|tensor| tensor.f_to_device(device).map_err(|e| missing(&e.to_string())));
+        self.tensors = moved.collect::<Result<_>>()?;
         Ok(())
     }
 
