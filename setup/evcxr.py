@@ -3,8 +3,9 @@
     RUSTC_WRAPPER=evcxr.py: evcxr.py RUSTC ARGUMENT…
 
 What differs from the published kernel: a cell that panics or ends by `?` has failed, for Jupyter too, and the cells that wait
-behind it are not run; a file says while a cell runs; paths may have spaces; the system's linker is used, whatever others there are;
-the sources of all crates are read when a cell defines a variable, not at the start.
+behind it are not run; all that a cell has printed is sent before the cell's end, half a line too; a file says while a cell runs; paths
+may have spaces; the system's linker is used, whatever others there are; the sources of all crates are read when a cell defines a
+variable, not at the start.
 And of rust-analyzer, the larger part of it, what no kernel calls is not compiled: refactorings, and diagnostics beside the compiler's.
 """
 

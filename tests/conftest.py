@@ -1,7 +1,6 @@
 """What the tests share: the repository, the set-up's modules and the project's kernel."""
 
 import os
-import queue
 import sys
 import time
 from pathlib import Path
@@ -21,7 +20,6 @@ setup.shut_out_python()
 os.environ["PYTHONUTF8"] = "1"
 
 KERNELS = setup.CACHE / "kernels"
-LATE = 0.1  # evcxr passes on what a cell prints beside its reply: the last lines may come a moment after the cell's end
 SECONDS = 600  # for one cell here; generous, since CI machines are slow and shared
 CELL_0 = ':dep ntgram-core = { path = "../ntgram-core" }\nuse ntgram_core::prelude::*;'
 
@@ -47,14 +45,9 @@ class Kernel:
         """Waits for that cell's end, or until its text contains `until`: its stdout and text results, and the messages
         of its errors."""
         text, errors, self.complaints = "", [], ""
-        end, done = time.monotonic() + SECONDS, False
+        end = time.monotonic() + SECONDS
         while until is None or until not in text:
-            try:
-                message = self.client.get_iopub_msg(timeout=max(LATE, 0 if done else end - time.monotonic()))
-            except queue.Empty:
-                if done:
-                    break
-                raise
+            message = self.client.get_iopub_msg(timeout=max(0, end - time.monotonic()))
             if message["parent_header"].get("msg_id") != request:
                 continue
             kind, content = message["msg_type"], message["content"]
@@ -67,7 +60,7 @@ class Kernel:
             elif kind == "error":
                 errors.append(content["evalue"])
             elif kind == "status" and content["execution_state"] == "idle":
-                done = True
+                break
         return text, errors
 
     def run(self, code):
