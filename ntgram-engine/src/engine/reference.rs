@@ -44,9 +44,11 @@ pub(super) struct Reference {
 pub(super) fn reference(problem: &Problem, params: &[f32], rows: &[u32]) -> Reference {
     let mut total = Reference { loss: 0.0, accuracy: 0.0, gradient: vec![0.0; params.len()] };
     let mut size = 0.0;
+    // one for all of them: its memory, asked for again and again, would take longer than the rest
+    let (tape, mut derivatives) = (Tape::default(), Vec::new());
     for &row in rows {
         let sequence = &problem.tokens[row as usize * problem.window..][..problem.window];
-        let tape = Tape::default();
+        tape.0.borrow_mut().clear();
         let leaves: Row = params.iter().map(|&x| tape.leaf(x as f64)).collect();
         let context = problem.order - 1;
         let scored = context.max(1) - 1..problem.window - 1;
@@ -60,7 +62,8 @@ pub(super) fn reference(problem: &Problem, params: &[f32], rows: &[u32]) -> Refe
         });
         let loss = sum(losses.collect::<Vec<_>>());
         total.loss += loss.value;
-        total.gradient.iter_mut().zip(tape.gradient(loss)).for_each(|(sum, x)| *sum += x);
+        tape.gradient(loss, &mut derivatives);
+        total.gradient.iter_mut().zip(&derivatives).for_each(|(sum, x)| *sum += x);
     }
     total.gradient.iter_mut().for_each(|x| *x /= size);
     Reference { loss: total.loss / size - problem.entropy, accuracy: total.accuracy / size, ..total }
@@ -236,10 +239,11 @@ impl Tape {
         self.push(value, [(0, 0.0); 2])
     }
 
-    /// The derivatives of a value by every value on the tape.
-    fn gradient(&self, of: Var) -> Vec<f64> {
+    /// Writes the derivatives of a value by every value on the tape.
+    fn gradient(&self, of: Var, grad: &mut Vec<f64>) {
         let nodes = self.0.borrow();
-        let mut grad = vec![0.0; nodes.len()];
+        grad.clear();
+        grad.resize(nodes.len(), 0.0);
         grad[of.at] = 1.0;
         for at in (0..=of.at).rev() {
             for (parent, slope) in nodes[at] {
@@ -248,7 +252,6 @@ impl Tape {
                 }
             }
         }
-        grad
     }
 }
 
