@@ -20,8 +20,9 @@ pub(super) struct Pixels {
 
 /// The glyph of `c`; `None` if Unifont has none.
 pub(super) fn glyph(c: char) -> Option<Pixels> {
+    static MISSING: LazyLock<Pixels> = LazyLock::new(|| read(char::REPLACEMENT_CHARACTER));
     let found = read(c);
-    (c == char::REPLACEMENT_CHARACTER || found != read(char::REPLACEMENT_CHARACTER)).then_some(found)
+    (c == char::REPLACEMENT_CHARACTER || found != *MISSING).then_some(found)
 }
 
 /// The glyph of `c`, or that of the replacement character.
