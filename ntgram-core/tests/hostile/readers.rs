@@ -19,23 +19,21 @@ pub fn save_whole(folder: &Path) -> Result<[&'static str; 3]> {
 /// What went wrong: a model that is none, or an error that is unclear.
 pub fn read(path: &Path) -> std::result::Result<bool, String> {
     let tokens = Tensor::zeros([1, 1], (Kind::Int64, Device::Cpu));
-    let transformer = Transformer::load(path).map(|model| {
-        let refused = model.forward(&tokens).err();
-        (refused, model.params().to_flat())
-    });
+    let transformer = Transformer::load(path).map(|model| (model.forward(&tokens).err(), model.params().to_flat()));
     let low_rank = LowRank::load(path).map(|model| {
-        let refused = model.forward(&tokens).err().or_else(|| model.divergence().err());
-        (refused, model.params().to_flat())
+        let refused = match model.divergence() {
+            // finite parameters can be so large that logits are not
+            Err(Error::Argument { argument: "model", .. }) => None,
+            divergence => divergence.err(),
+        };
+        (model.forward(&tokens).err().or(refused), model.params().to_flat())
     });
     Ok(right(transformer)? | right(low_rank)?)
 }
 
 fn right(loaded: Result<(Option<Error>, Vec<f32>)>) -> std::result::Result<bool, String> {
     match loaded {
-        // finite parameters can be so large that logits are not
-        Ok((Some(refused), _)) if !matches!(refused, Error::Argument { argument: "model", .. }) => {
-            Err(format!("a model that refuses to compute: {refused:?}"))
-        }
+        Ok((Some(refused), _)) => Err(format!("a model that refuses to compute: {refused:?}")),
         Ok((_, values)) if values.is_empty() || !values.iter().all(|x| x.is_finite()) => {
             Err(format!("a model with the parameters {values:?}"))
         }
