@@ -161,24 +161,19 @@ def copy_build(source, target):
             shutil.copy2(entry.path, copy)
 
 
+PACKAGE = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
+
+
 def write_workspace(folder, settings, host, clone):
     """Writes a build folder's manifests: `cell` is evcxr's, `anchor` keeps the core and its locked versions meanwhile, and
     `apart` is the cell without the core, for `bin/cargo`. `clone`: the repository whose core it is, or None."""
-    package = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
-    anchor = folder / "anchor/Cargo.toml"
     if clone:
-        # The page, too, which the core's tests use: so the crates behind both have the features that the tests need.
-        ours = "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
-        wanted, lock = package.format("anchor") + FEATURES_OF_OTHERS + ours, (clone / "Cargo.lock").read_text("utf-8")
-        if text_of(anchor) != wanted or text_of(folder / "locked") != lock:  # cargo leaves in its lock what is needed only
-            write(folder / "Cargo.lock", lock)
-            write(folder / "locked", lock)
-            write(anchor, wanted)
-    elif not anchor.exists():
-        write(anchor, package.format("anchor") + "\n[dependencies]\n")
+        write_anchor(folder, clone)
+    elif not (folder / "anchor/Cargo.toml").exists():
+        write(folder / "anchor/Cargo.toml", PACKAGE.format("anchor") + "\n[dependencies]\n")
     write(folder / "anchor/src/lib.rs", "")
     write(folder / "Cargo.toml", settings["workspace"])
-    cell = package.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'
+    cell = PACKAGE.format("ctx") + '\n[lib]\ncrate-type = ["cdylib"]\npath = "src/lib.rs"\n\n[dependencies]\n'
     write(folder / "cell/Cargo.toml", cell)
     write(folder / "cell/src/lib.rs", "")
     write(folder / "apart/Cargo.toml", settings["workspace"].replace('["cell", "anchor"]', '["cell"]'))
@@ -186,6 +181,17 @@ def write_workspace(folder, settings, host, clone):
     if not (folder / "apart/cell/src").is_symlink():
         (folder / "apart/cell/src").symlink_to("../../cell/src")
     write(folder / ".cargo/config.toml", "# In the place of torch-sys' build script.\n" + "\n".join(libtch(settings, host)) + "\n")
+
+
+def write_anchor(folder, clone):
+    """Has the anchor of a build folder need this repository's core, with the versions that the repository has locked."""
+    # The page, too, which the core's tests use: so the crates behind both have the features that the tests need.
+    ours = "".join(f"{crate} = {{ path = {toml(clone / crate)} }}\n" for crate in ("ntgram-core", "ntgram-web"))
+    wanted, lock = PACKAGE.format("anchor") + FEATURES_OF_OTHERS + ours, (clone / "Cargo.lock").read_text("utf-8")
+    if text_of(folder / "anchor/Cargo.toml") != wanted or text_of(folder / "locked") != lock:  # cargo leaves in its lock what is needed only
+        write(folder / "Cargo.lock", lock)
+        write(folder / "locked", lock)
+        write(folder / "anchor/Cargo.toml", wanted)
 
 
 def libtch(settings, host):

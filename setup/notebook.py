@@ -6,6 +6,7 @@ environment that the set-up makes.
 """
 
 import argparse
+import atexit
 import os
 import re
 import subprocess
@@ -113,6 +114,9 @@ def execute(notebook, folder):
         return f"cell {client.number} failed:\n" + re.sub(r"\x1b\[[\d;]*m", "", text)
     except (CellTimeoutError, DeadKernelError) as error:
         return str(error)
+    except RuntimeError as error:  # nbclient's for a kernel that ended, or said nothing, before the first cell
+        atexit.unregister(client._cleanup_kernel)  # it is cleaned up, and a second time is an error
+        return f"the kernel did not start: {error}"
     return None
 
 

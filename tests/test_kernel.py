@@ -145,21 +145,25 @@ def test_what_decides_about_builds_names_the_warm_folder(tmp_path):
     assert name(tools=settings["tools"] | {"RUSTUP_TOOLCHAIN": "1.95"}) == name(), "the compiler's version says it"
 
 
-def test_a_kernel_that_waits_for_a_build_says_so_in_the_cell(start):
+def test_kernels_that_wait_for_a_build_say_so_in_the_cell(start, tmp_path):
+    """One in the repository, and one that lies elsewhere and has no versions locked."""
     with kernel.Locked(warm_folder().with_suffix(".lock")):
-        running = start()
-        assert running.run("1 + 1") == "2", "what needs no dependency does not wait"
-        request = running.send(CELL_0)
-        said = ""
-        while "waiting, " not in said:
-            message = running.client.get_iopub_msg(timeout=60)
-            if message["msg_type"] == "stream":
-                said += message["content"]["text"]
-        assert "a set-up builds the crates behind ntgram-core just now" in said
-    assert running.outputs(request)[1] == []
-    assert running.complaints == ""
-    assert running.run("TorchRng::new(1).next_word()") == "1791095845", "the process that waited finds the core"
-    assert compiled_since_start(running) == []
+        both = [(start(), CELL_0), (start(tmp_path), CELL_0.replace("../ntgram-core", str(REPOSITORY / "ntgram-core")))]
+        for running, _ in both:
+            assert running.run("1 + 1") == "2", "what needs no dependency does not wait"
+        requests = [running.send(code) for running, code in both]
+        for running, _ in both:
+            said = ""
+            while "waiting, " not in said:
+                message = running.client.get_iopub_msg(timeout=60)
+                if message["msg_type"] == "stream":
+                    said += message["content"]["text"]
+            assert "a set-up builds the crates behind ntgram-core just now" in said
+    for (running, _), request in zip(both, requests, strict=True):
+        assert running.outputs(request)[1] == []
+        assert running.complaints == ""
+        assert running.run("TorchRng::new(1).next_word()") == "1791095845", "the process that waited finds the core"
+        assert compiled_since_start(running) == []
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, False), (1.5, True)])

@@ -65,7 +65,8 @@ except KeyboardInterrupt:
 @pytest.fixture
 def failing(tmp_path):
     """`FAILING` at work, and the ids of the programs that it has started."""
-    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{FAILING}"  # a shell's background jobs ignore it
+    # A shell's background jobs ignore the one, programs that nohup starts the other.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL)\n" + FAILING
     with subprocess.Popen([sys.executable, "-c", code, REPOSITORY / "setup", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, start_new_session=True) as script:  # fmt: skip
         assert wait_until((tmp_path / "pids").exists), script.communicate()

@@ -1,5 +1,6 @@
 """The stop button, and cells that fail: what ends, what is left, and what Jupyter is told."""
 
+import json
 import os
 import queue
 import re
@@ -261,12 +262,24 @@ def test_the_runner_names_a_failed_cell_and_fails(tmp_path):
     assert [[out.output_type for out in cell if out.output_type != "stream"] for cell in outputs] == [[], ["error"], []]
 
 
+def test_a_kernel_that_does_not_start_fails_in_plain_words(tmp_path):
+    spec = tmp_path / "jupyter/kernels/ntgram/kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["sh", "-c", "echo no compiler >&2; exit 1"], "display_name": "Rust", "language": "rust"}))
+    notebook = write_notebook(tmp_path / "any.ipynb", "1")
+    command = [sys.executable, "-Es", "-X", "utf8", REPOSITORY / "setup/notebook.py", notebook, "--to", tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"JUPYTER_DATA_DIR": str(tmp_path / "jupyter")})
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "no compiler" in said and "the kernel did not start: Kernel died" in said, said
+    assert "Traceback" not in said, said
+
+
 def test_several_notebooks_run_side_by_side_and_all_fail_if_one_does(tmp_path):
     bad = write_notebook(tmp_path / "bad.ipynb", 'panic!("no");')
     good = write_notebook(tmp_path / "good.ipynb", "std::thread::sleep(std::time::Duration::from_secs(2));", 'println!("é");')
     command = [sys.executable, "-Es", "-X", "utf8", REPOSITORY / "setup/notebook.py", bad, good, "--to", tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8")
-    assert done.returncode == 1
-    assert "bad: cell 0 failed:\nbad: panicked: no" in done.stdout and "bad: ntgram: executed notebook" not in done.stdout
-    assert "good: ntgram: executed notebook" in done.stdout
+    assert done.returncode == 1, done.stdout
+    assert "bad: cell 0 failed:\nbad: panicked: no" in done.stdout and "bad: ntgram: executed notebook" not in done.stdout, done.stdout
+    assert "good: ntgram: executed notebook" in done.stdout, done.stdout
     assert nbformat.read(tmp_path / "out/good.ipynb", as_version=4).cells[2].outputs[0].text == "é\n"

@@ -1,6 +1,8 @@
 """Compiles the core for the cells of one kernel. `bin/cargo` calls it for the first cell that asks for the core, and from the
-cell it says on the page what takes time: there is nothing to do after `make`, minutes of work otherwise."""
+cell it says on the page what takes time: there is nothing to do after `make`, minutes of work otherwise. `core.py LINE`: that cell's
+dependency on the core."""
 
+import json
 import os
 import re
 import subprocess
@@ -53,6 +55,20 @@ def wait_for(warm, folder, page):
         page.say("the set-up has not finished; this kernel builds for itself")
 
 
+def need(line, folder):
+    """Has the anchor need the core as this line of a manifest says. A kernel outside of the repository, which has copied no build
+    folder, learns only here which repository it is for."""
+    path = re.search(r'path = ("(?:[^"\\]|\\.)*")', line)
+    clone = kernel.clone_above(Path(json.loads(path[1]))) if path else None
+    if clone and (clone / "Cargo.lock").exists() and not (folder / "locked").exists():
+        kernel.write_anchor(folder, clone)
+    anchor = folder / "anchor/Cargo.toml"
+    lines = anchor.read_text("utf-8").splitlines()
+    if line not in lines:
+        others = [other for other in lines if not other.startswith(("ntgram-core = ", "ntgram-web = "))]
+        kernel.write(anchor, "\n".join([*others, line, ""]))
+
+
 def build(command, env, page):
     """Runs cargo, whose messages for evcxr go to stdout; its status."""
     cargo = subprocess.Popen(command, env=env | kernel.SHOW_PROGRESS, stderr=subprocess.PIPE)
@@ -82,9 +98,10 @@ def build(command, env, page):
 
 
 def main():
-    page = Page(int(os.environ["NTGRAM_KERNEL"]))
+    page, folder = Page(int(os.environ["NTGRAM_KERNEL"])), Path(os.environ["NTGRAM_FOLDER"])
+    need(sys.argv[1], folder)
     if warm := os.environ["NTGRAM_WARM"]:
-        wait_for(Path(warm), Path(os.environ["NTGRAM_FOLDER"]), page)
+        wait_for(Path(warm), folder, page)
     command = kernel.build_core(os.environ["NTGRAM_CARGO"], os.environ["NTGRAM_HOST"])
     env = os.environ | {"RUSTFLAGS": os.environ["NTGRAM_RUSTFLAGS"], "RUSTC_WRAPPER": str(Path(__file__).with_name("wrapper"))}
     sys.exit(build([*command, "--message-format=json"], env, page))
