@@ -103,12 +103,17 @@ def become(command, settings):
     own = list(itertools.takewhile(lambda word: "=" in word, command))
     env = cells.workspace_environment() | dict(setting.split("=", 1) for setting in own)
     command = command[len(own):]
+    if not command:
+        sys.exit(__doc__)
     if command[:1] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
         lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
         os.set_inheritable(lock.fileno(), True)
         cells.lend(CACHE / "target")
         command = cells.with_libtch(command)
-    os.execvpe(command[0], command, env)
+    try:
+        os.execvpe(command[0], command, env)
+    except OSError as error:
+        sys.exit(f"ntgram: {command[0]}: {error.strerror}")
 
 
 def shut_out_python():

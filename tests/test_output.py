@@ -243,14 +243,14 @@ def test_the_page_of_an_executed_notebook_keeps_its_sliders(cells):
     assert page.index("first &amp; foremost") < page.index(">7</td>")
 
 
-@pytest.mark.parametrize(("stream", "print"), [("stdout", "print"), ("stderr", "eprint")])
-def test_all_that_a_cell_prints_comes_before_its_end(cells, stream, print):
+@pytest.mark.parametrize(("stream", "macro"), [("stdout", "print"), ("stderr", "eprint")])
+def test_all_that_a_cell_prints_comes_before_its_end(cells, stream, macro):
     def printed(code):
         outputs = cells.run(code)
         assert {output.get("name") for output in outputs} == {stream}
         return "".join(output.text for output in outputs)
 
-    assert printed(f'{print}!("half a line");') == "half a line\n"
-    assert printed(f'{print}ln!("a line"); {print}!("and a half");') == "a line\nand a half\n"
+    assert printed(f'{macro}!("half a line");') == "half a line\n"
+    assert printed(f'{macro}ln!("a line"); {macro}!("and a half");') == "a line\nand a half\n"
     for _ in range(20):  # of the published kernel's, one in ten comes late
-        assert printed(f'for k in 0..50 {{ {print}ln!("{{k}}"); }}') == "".join(f"{k}\n" for k in range(50))
+        assert printed(f'for k in 0..50 {{ {macro}ln!("{{k}}"); }}') == "".join(f"{k}\n" for k in range(50))

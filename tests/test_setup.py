@@ -250,6 +250,13 @@ def test_settings_before_a_command_are_for_it_alone(tmp_path):
     assert subprocess.run(inside, capture_output=True, text=True, check=True).stdout == "7 a=b\n"
 
 
+@pytest.mark.parametrize(("command", "said"), [([], "setup.py [--cuda] in CMD"), (["A=1"], "setup.py [--cuda] in CMD"),
+                                               (["/no/program"], "ntgram: /no/program: No such file or directory\n")])  # fmt: skip
+def test_a_command_that_is_missing_is_told(command, said):
+    done = subprocess.run([sys.executable, REPOSITORY / "setup/setup.py", "in", *command], capture_output=True, text=True)
+    assert done.returncode == 1 and said in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
 def calls_of(wrapper):
     """What a wrapper of the compiler calls the compiler with, if it is called with some arguments."""
     return lambda *arguments: subprocess.run([wrapper, "echo", *arguments], capture_output=True, text=True, check=True).stdout.split()
