@@ -7,8 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import kernel
-from kernel import write
+import builds
+from builds import write
 from steps import output_of, run, say, say_that_it_waits
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -21,27 +21,27 @@ class CellBuild:
 
     def __init__(self, settings):
         self.settings, self.cache = settings, Path(settings["cache"])
-        self.env = kernel.environment(settings, os.environ)
+        self.env = builds.environment(settings, os.environ)
         # The toolchain that is meant in the repository; rustup would choose by the folder that cargo runs in.
         self.env["PATH"] = os.pathsep.join([f"{sysroot(self.env)}/bin", self.env["PATH"]])
-        self.warm = kernel.warm_folder(settings, self.env, REPOSITORY)
-        self.env |= {"RUSTFLAGS": kernel.RUSTFLAGS, "RUSTC_WRAPPER": str(REPOSITORY / "setup/bin/wrapper"),
+        self.warm = builds.warm_folder(settings, self.env, REPOSITORY)
+        self.env |= {"RUSTFLAGS": builds.RUSTFLAGS, "RUSTC_WRAPPER": str(REPOSITORY / "setup/bin/wrapper"),
                      "CARGO_TARGET_DIR": "target", "CARGO_BUILD_BUILD_DIR": "target"}  # fmt: skip
-        self.host = kernel.host(self.env)
+        self.host = builds.host(self.env)
         self.lock = None
 
     def build_crates(self):
         warm = self.warm
         say("crates behind the cells", warm)
         remove_old_builds(warm)
-        self.lock = kernel.Locked(warm.with_suffix(".lock"))
+        self.lock = builds.Locked(warm.with_suffix(".lock"))
         self.lock.__enter__()
-        if not warm.exists() and kernel.relatives(warm):
+        if not warm.exists() and builds.relatives(warm):
             part = warm.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
-            kernel.copy_build(kernel.relatives(warm)[0], part)
+            builds.copy_build(builds.relatives(warm)[0], part)
             part.rename(warm)
-        kernel.write_workspace(warm, self.settings, self.host, REPOSITORY)
+        builds.write_workspace(warm, self.settings, self.host, REPOSITORY)
         # For all platforms: evcxr asks cargo about the whole graph, which must then be on disk.
         run("cargo", "fetch", "--quiet", env=self.env, cwd=warm / "cell")
         crates = needed_by("ntgram-core", metadata(self.env, warm / "anchor", "--filter-platform", self.host))
@@ -49,8 +49,8 @@ class CellBuild:
             "../anchor/Cargo.toml", env=self.env, cwd=warm / "cell")  # fmt: skip
 
     def build_core(self):
-        run(*kernel.build_core("cargo", self.host), env=self.env, cwd=self.warm / "cell")
-        about = {"sysroot": sysroot(self.env), "rustc": kernel.rustc_says(self.env, "-vV"), "clone": str(REPOSITORY)}
+        run(*builds.build_core("cargo", self.host), env=self.env, cwd=self.warm / "cell")
+        about = {"sysroot": sysroot(self.env), "rustc": builds.rustc_says(self.env, "-vV"), "clone": str(REPOSITORY)}
         write(self.warm / "made-for.json", json.dumps(about))  # the seal: other clones may copy it
         os.utime(self.warm / "made-for.json")
         self.lock.__exit__()
@@ -58,10 +58,10 @@ class CellBuild:
     def workspace_environment(self):
         """The environment for builds of the workspace and for what they make: flags and target of the crates behind the cells, but for
         what goes to other machines."""
-        env = kernel.environment(self.settings, os.environ)
-        standard_library = kernel.rustc_says(env, "--print", "target-libdir")
-        env[kernel.LIBRARY_PATH] = os.pathsep.join([env[kernel.LIBRARY_PATH], self.settings["tch"], standard_library])
-        return env | {"CARGO_TARGET_DIR": str(self.cache / "target"), "CARGO_BUILD_TARGET": self.host, "RUSTFLAGS": kernel.RUSTFLAGS,
+        env = builds.environment(self.settings, os.environ)
+        standard_library = builds.rustc_says(env, "--print", "target-libdir")
+        env[builds.LIBRARY_PATH] = os.pathsep.join([env[builds.LIBRARY_PATH], self.settings["tch"], standard_library])
+        return env | {"CARGO_TARGET_DIR": str(self.cache / "target"), "CARGO_BUILD_TARGET": self.host, "RUSTFLAGS": builds.RUSTFLAGS,
                       "RUSTC_WORKSPACE_WRAPPER": str(REPOSITORY / "setup/rustc")}  # fmt: skip
 
     def with_libtch(self, command):
@@ -69,7 +69,7 @@ class CellBuild:
         place = next((place for place, word in enumerate(command) if place and word[0] not in "+-"), None)
         if place is None or command[place] not in BUILDING or not Path(self.settings["tch"]).exists():
             return command
-        options = [f"--config={line}" for line in kernel.libtch(self.settings, self.host)]
+        options = [f"--config={line}" for line in builds.libtch(self.settings, self.host)]
         return [*command[: place + 1], *options, *command[place + 1 :]]
 
     def lend(self, target):
@@ -79,8 +79,8 @@ class CellBuild:
             return
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        with kernel.Locked(self.warm.with_suffix(".lock"), shared=True, told=say_that_it_waits):
-            kernel.copy_build(self.warm / "cell/target", part)
+        with builds.Locked(self.warm.with_suffix(".lock"), shared=True, told=say_that_it_waits):
+            builds.copy_build(self.warm / "cell/target", part)
         for own in [*part.rglob("*ntgram[-_]*")]:  # the core as cells load it
             shutil.rmtree(own) if own.is_dir() else own.unlink(missing_ok=True)
         target.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def metadata(env, folder, *options):
 
 def sysroot(env):
     """The folder of the compiler's toolchain."""
-    return kernel.rustc_says(env, "--print", "sysroot")
+    return builds.rustc_says(env, "--print", "sysroot")
 
 
 def remove_old_builds(current):
@@ -135,7 +135,7 @@ def remove_old_builds(current):
 def remove_build(warm):
     """Removes a warm folder, unless a kernel copies it just now."""
     try:
-        with kernel.Locked(warm.with_suffix(".lock"), limit=0):
+        with builds.Locked(warm.with_suffix(".lock"), limit=0):
             shutil.rmtree(warm, ignore_errors=True)
             warm.with_suffix(".lock").unlink(missing_ok=True)
     except TimeoutError:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import kernel
+import builds
 from steps import run_to_end
 
 TARGET = "wasm32-unknown-unknown"
@@ -39,7 +39,7 @@ def build(repository, folder, page, may_install):
     if run_to_end(command, env, repository):
         return "it does not compile; the reason stands above"
     wasm = (folder / TARGET / "page/ntgram_web.wasm").read_bytes()
-    kernel.write(page, assembled(repository / "ntgram-web/page", wasm))
+    builds.write(page, assembled(repository / "ntgram-web/page", wasm))
     return None
 
 
@@ -54,7 +54,7 @@ def nameless(env, repository):
 
 def caller():
     """The caller's variables without their settings for Rust."""
-    return {name: value for name, value in os.environ.items() if not kernel.DROPPED.match(name)}
+    return {name: value for name, value in os.environ.items() if not builds.DROPPED.match(name)}
 
 
 def rustups():
@@ -87,7 +87,7 @@ def install_debians():
 
 def has_target(env):
     """Whether the standard library for WebAssembly is installed beside the compiler."""
-    folder = kernel.rustc_says(env, "--print", "target-libdir", "--target", TARGET)
+    folder = builds.rustc_says(env, "--print", "target-libdir", "--target", TARGET)
     return bool(folder) and any(Path(folder).glob("libstd-*"))
 
 

@@ -26,11 +26,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import builds
 import evcxr
-import kernel
 import page
+from builds import write
 from cells import REPOSITORY, CellBuild, metadata
-from kernel import write
 from steps import Step, Steps, output_of, run, run_to_end, say, say_that_it_waits, show_output
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "ntgram")
@@ -40,7 +40,7 @@ TORCH = "2.13.0"  # the libtorch that tch 0.26 is written for
 TCH = "0.26.0"
 # What libtorch_cpu.so of that wheel links on Linux, although it computes on the CPU.
 CUDA_STUBS = ["nvidia-cuda-runtime==13.0.96", "nvidia-cuda-cupti==13.0.85"]
-MACOS = kernel.MACOS
+MACOS = builds.MACOS
 # pip's settings that say where packages come from and how to get them. All others of the caller's are shut out: some would
 # have it install elsewhere (`target`, `user`, `prefix`), or other packages.
 DOWNLOADS = {"index-url", "extra-index-url", "no-index", "find-links", "trusted-host", "cert", "client-cert", "proxy", "timeout",
@@ -62,7 +62,7 @@ def main(arguments):
         sys.exit(__doc__)
     if any(character in str(CACHE) for character in ":\n"):  # it is part of library paths
         sys.exit(f"ntgram: no colon may be in the cache folder's path, {CACHE}: set XDG_CACHE_HOME to another folder")
-    with kernel.Locked(CACHE / "setup.lock", told=say_that_it_waits):
+    with builds.Locked(CACHE / "setup.lock", told=say_that_it_waits):
         if arguments == ["uninstall"]:
             uninstall()
         elif arguments == ["peers"]:
@@ -106,7 +106,7 @@ def become(command, settings):
     if not command:
         sys.exit(__doc__)
     if command[:1] == ["cargo"]:  # clones take turns: cargo gives up its own lock before it runs what it has built
-        lock = kernel.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
+        lock = builds.Locked(CACHE / "target.lock", told=say_that_it_waits).__enter__()
         os.set_inheritable(lock.fileno(), True)
         cells.lend(CACHE / "target")
         command = cells.with_libtch(command)
@@ -263,7 +263,7 @@ def install_evcxr(settings):
     compiler = build / "rustc"
     write(compiler, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(str(REPOSITORY / "setup/evcxr.py"))} "$@"\n')
     compiler.chmod(0o755)
-    env = kernel.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
+    env = builds.environment(settings, os.environ) | {"CARGO_TARGET_DIR": str(build), "RUSTC_WRAPPER": str(compiler)}
     part = root.with_name(root.name + ".part")
     quickly = ["--config=profile.release.codegen-units=1", *(f"--config=profile.release.package.{crate}.opt-level=0" for crate in UNOPTIMISED)]
     run("cargo", "install", "--locked", "--root", part, *quickly, f"evcxr_jupyter@{EVCXR}", env=env)
@@ -286,13 +286,13 @@ def settings_for(cuda, own=os.environ.get("LIBTORCH")):
         libtorch = CACHE / f"libtorch-{TORCH}-cpu"
     return {
         "cache": str(CACHE),
-        "evcxr": str(CACHE / f"evcxr-{EVCXR}-{kernel.digest(evcxr.PATCH.read_text('utf-8'))}/bin/evcxr_jupyter"),
+        "evcxr": str(CACHE / f"evcxr-{EVCXR}-{builds.digest(evcxr.PATCH.read_text('utf-8'))}/bin/evcxr_jupyter"),
         "libtorch": str(libtorch),
-        "tch": str(CACHE / f"tch-{TCH}-{kernel.digest(str(libtorch))}"),
+        "tch": str(CACHE / f"tch-{TCH}-{builds.digest(str(libtorch))}"),
         "workspace": (REPOSITORY / "setup/kernel.toml").read_text(),
         "cargo_bin": str(Path(shutil.which("cargo") or "cargo").parent),
         "tools": {"CARGO_HOME": str(Path.home() / ".cargo")}
-        | {name: os.environ[name] for name in kernel.TOOLS if name in os.environ},
+        | {name: os.environ[name] for name in builds.TOOLS if name in os.environ},
     }
 
 
@@ -350,7 +350,7 @@ def install_libtorch(settings, cuda):
         shutil.rmtree(downloads)
     library = "libtorch_cpu.dylib" if MACOS else "libtorch_cpu.so"
     tried = part / "packages/torch" if cuda else part
-    env = kernel.environment(settings | {"libtorch": str(tried)}, os.environ)
+    env = builds.environment(settings | {"libtorch": str(tried)}, os.environ)
     run(PYTHON, "-c", "import ctypes, sys; ctypes.CDLL(sys.argv[1])", tried / "lib" / library, env=env)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
@@ -396,7 +396,7 @@ def install_tch(settings):
     if library.exists():
         return say(title, "already there")
     say(title, f"{library} (2 minutes)")
-    env = kernel.environment(settings, os.environ)
+    env = builds.environment(settings, os.environ)
     packages = metadata(env, REPOSITORY, "--locked")["packages"]
     (manifest,) = (p["manifest_path"] for p in packages if (p["name"], p["version"]) == ("torch-sys", TCH))
     torch = Path(settings["libtorch"])
@@ -421,7 +421,7 @@ def install_tch(settings):
 def build_page(may_install):
     """Builds the live page, which `explore()` and the site show. `may_install`: Debian's Rust for it, too. Where it cannot be built all
     else works: `explore()` says what is missing."""
-    file = kernel.page_file({"cache": CACHE}, REPOSITORY)
+    file = builds.page_file({"cache": CACHE}, REPOSITORY)
     say("the live page", f"{file} (the first time takes a minute)")
     reason = page.build(REPOSITORY, CACHE / "page/target", file, may_install)
     if reason:
@@ -439,7 +439,7 @@ def build_site(folder):
         sys.exit("ntgram: no site without its first page; the reason stands above")
     say("documentation of the crates", "cargo doc (the first time takes some minutes)")
     cells = CellBuild(settings_for(cuda=False, own=None))
-    with kernel.Locked(CACHE / "target.lock", told=say_that_it_waits):
+    with builds.Locked(CACHE / "target.lock", told=say_that_it_waits):
         cells.lend(CACHE / "target")
         run("cargo", "doc", "--quiet", "--locked", "--no-deps", "-p", "ntgram-engine", "-p", "ntgram-sweep", "-p", "ntgram-core", "-p", "ntgram-web",
             "--features", "ntgram-core/doc-only", env=cells.workspace_environment(), cwd=REPOSITORY)  # fmt: skip
@@ -464,12 +464,13 @@ def install_kernel_spec(settings):
         "language": "rust",
         "interrupt_mode": "signal",
     }
-    write(folder / "kernel.json", json.dumps(spec, indent=1))
     write(folder / "settings.json", json.dumps(settings, indent=1))
-    write(folder / "kernel.py", (REPOSITORY / "setup/kernel.py").read_text())
+    for part in ("builds.py", "kernel.py"):
+        write(folder / part, (REPOSITORY / "setup" / part).read_text())
     for program in filter(Path.is_file, (REPOSITORY / "setup/bin").iterdir()):
         write(folder / "bin" / program.name, program.read_text())
         (folder / "bin" / program.name).chmod(0o755)
+    write(folder / "kernel.json", json.dumps(spec, indent=1))  # the last: what it starts is there
 
 
 def uninstall():

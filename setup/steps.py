@@ -23,7 +23,7 @@ import time
 import traceback
 from pathlib import Path
 
-from kernel import PROGRESS, SHOW_PROGRESS, pieces
+from builds import PROGRESS, SHOW_PROGRESS, pieces
 
 KEPT_LINES = 100  # of what a step's programs print: what is shown if it fails
 EVERY = 20.0  # seconds between two lines of progress; in a terminal one line is written anew each second

@@ -15,9 +15,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import builds
 import conftest
 import core
-import kernel
 import outline
 import pytest
 import setup
@@ -49,15 +49,15 @@ def write_crates(folder, edit):
     for name, (kind, code) in CRATES.items():
         needs = "".join(f'{other} = {{ path = "../{other}" }}\n' for other in CRATES if name == "user" and other != name)
         manifest = f'[package]\nname = "{name}"\nedition = "2021"\n[lib]\n{kind}\n[dependencies]\n{needs}'
-        kernel.write(folder / name / "Cargo.toml", manifest)
-        kernel.write(folder / name / "src/lib.rs", code.replace("EDIT", str(edit)))
-    kernel.write(folder / "scripted/build.rs", SCRIPT.replace("EDIT", str(edit)))
-    kernel.write(folder / "Cargo.toml", f"[workspace]\nresolver = '3'\nmembers = {json.dumps(list(CRATES))}\n")
+        builds.write(folder / name / "Cargo.toml", manifest)
+        builds.write(folder / name / "src/lib.rs", code.replace("EDIT", str(edit)))
+    builds.write(folder / "scripted/build.rs", SCRIPT.replace("EDIT", str(edit)))
+    builds.write(folder / "Cargo.toml", f"[workspace]\nresolver = '3'\nmembers = {json.dumps(list(CRATES))}\n")
 
 
 def built(crates, target, **variables):
     """Builds `CRATES` in a target folder; the names of those that were compiled."""
-    env = kernel.environment(SETTINGS, os.environ) | {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-Cprefer-dynamic"}
+    env = builds.environment(SETTINGS, os.environ) | {"CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "-Cprefer-dynamic"}
     done = subprocess.run(["cargo", "build", "--offline", "--message-format=json"], cwd=crates, env=env | variables,
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -74,7 +74,7 @@ def contents(folder):
 def warm_folder():
     """This repository's."""
     settings = setup.settings_for(False)
-    return kernel.warm_folder(settings, kernel.environment(settings, os.environ), REPOSITORY)
+    return builds.warm_folder(settings, builds.environment(settings, os.environ), REPOSITORY)
 
 
 @pytest.mark.parametrize("all_linked", [False, True])
@@ -84,8 +84,8 @@ def test_nothing_that_is_built_in_a_copy_is_seen_in_the_original(tmp_path, monke
     built(crates, original / "target")
     before = contents(original)
     if all_linked:  # shows that compilers do write in place here, and that this test would see it
-        monkeypatch.setattr(kernel, "replaced_when_written", lambda path: True)
-    kernel.copy_build(original, copy)
+        monkeypatch.setattr(builds, "replaced_when_written", lambda path: True)
+    builds.copy_build(original, copy)
     assert {str(path.relative_to(copy)) for path in copy.rglob("*")} == {
         str(path.relative_to(original)) for path in original.rglob("*")}  # fmt: skip
     assert sum(path.stat().st_nlink > 1 for path in copy.rglob("*.rlib")) >= 2, "libraries are shared"
@@ -100,7 +100,7 @@ def test_the_variables_that_our_build_scripts_read_are_shut_out(start):
     outputs = [path.read_text() for path in start().folder.rglob("build/*/output")]
     names = set(re.findall(r"^cargo::?rerun-if-env-changed=(.*)$", "\n".join(outputs), re.MULTILINE))
     assert len(names) > 20
-    env = kernel.environment(SETTINGS, dict.fromkeys(names, "/elsewhere"))
+    env = builds.environment(SETTINGS, dict.fromkeys(names, "/elsewhere"))
     assert {name for name in names if env.get(name) == "/elsewhere"} == set()
 
 
@@ -120,10 +120,10 @@ def test_a_kernel_in_an_odd_environment_compiles_nothing_and_changes_nothing(sta
 
 def test_what_decides_about_builds_names_the_warm_folder(tmp_path):
     settings = SETTINGS | {"cache": str(tmp_path / "a/cache"), "tools": {"CARGO_HOME": str(tmp_path / "cargo"), "CC": "cc"}}
-    env = kernel.environment(settings, os.environ)
+    env = builds.environment(settings, os.environ)
 
     def name(**changed):
-        return kernel.warm_folder(settings | changed, env, None).name
+        return builds.warm_folder(settings | changed, env, None).name
 
     def after(path, text):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def test_what_decides_about_builds_names_the_warm_folder(tmp_path):
 
 def test_kernels_that_wait_for_a_build_say_so_in_the_cell(start, tmp_path):
     """One in the repository, and one that lies elsewhere and has no versions locked."""
-    with kernel.Locked(warm_folder().with_suffix(".lock")):
+    with builds.Locked(warm_folder().with_suffix(".lock")):
         both = [(start(), CELL_0), (start(tmp_path), CELL_0.replace("../ntgram-core", str(REPOSITORY / "ntgram-core")))]
         for running, _ in both:
             assert running.run("1 + 1") == "2", "what needs no dependency does not wait"
@@ -199,13 +199,13 @@ def test_the_analysis_sees_the_core_tch_and_what_a_cell_adds():
 def test_settings_that_would_rebuild_everything_are_kept_out():
     settings = {"libtorch": "/t", "tools": {"CC": "gcc", "CARGO_HOME": "/home"}, "cargo_bin": "/c", "cache": ""}
     caller = {"PATH": "/nowhere", "RUSTFLAGS": "-g", "LIBTORCH_LIB": "/x", "CARGO_PROFILE_DEV_OPT_LEVEL": "0",
-              "CARGO_HOME": "/other", "CFLAGS": "-O0", kernel.LIBRARY_PATH: "/mine"}  # fmt: skip
-    env = kernel.environment(settings, caller)
+              "CARGO_HOME": "/other", "CFLAGS": "-O0", builds.LIBRARY_PATH: "/mine"}  # fmt: skip
+    env = builds.environment(settings, caller)
     assert env["LIBTORCH"] == "/t" and env["CC"] == "gcc" and env["CARGO_HOME"] == "/home"
-    assert env[kernel.LIBRARY_PATH].split(os.pathsep) == ["/t/lib", "/mine"]
+    assert env[builds.LIBRARY_PATH].split(os.pathsep) == ["/t/lib", "/mine"]
     assert env["PATH"].startswith("/c") and env["OMP_NUM_THREADS"] == "1"
     assert not {"RUSTFLAGS", "LIBTORCH_LIB", "CARGO_PROFILE_DEV_OPT_LEVEL", "CFLAGS"} & env.keys()
-    assert kernel.environment(settings, {"OMP_NUM_THREADS": "4"})["OMP_NUM_THREADS"] == "4"
+    assert builds.environment(settings, {"OMP_NUM_THREADS": "4"})["OMP_NUM_THREADS"] == "4"
 
 
 def test_two_kernels_at_once_have_a_folder_each_and_leave_none(start):
@@ -346,7 +346,7 @@ def test_kernels_that_must_build_say_so_and_an_edited_core_reaches_the_next_one_
     # The crates that are not edited are the repository's: they need not be compiled once more.
     for manifest in clone.rglob("Cargo.toml"):
         text = re.sub("members = .*", 'members = ["ntgram-web", "ntgram-core"]', manifest.read_text())
-        manifest.write_text(re.sub(r'"\.\./(ntgram-(?:engine|sweep))"', lambda found: kernel.toml(REPOSITORY / found[1]), text))
+        manifest.write_text(re.sub(r'"\.\./(ntgram-(?:engine|sweep))"', lambda found: builds.toml(REPOSITORY / found[1]), text))
     (clone / "notebooks").mkdir()
     library = clone / "ntgram-core/src/lib.rs"
     text = library.read_text()

@@ -1,7 +1,6 @@
 """The set-up's refusals and choices, without installing anything."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,8 +11,8 @@ try:
 except ImportError:  # before Python 3.11
     from pip._vendor import tomli as tomllib
 
+import builds
 import evcxr
-import kernel
 import pytest
 import setup
 from conftest import REPOSITORY
@@ -130,7 +129,7 @@ def test_another_version_is_not_stamped_as_done():
 
 
 def test_two_set_ups_take_turns(tmp_path):
-    with kernel.Locked(tmp_path / "ntgram/setup.lock"):
+    with builds.Locked(tmp_path / "ntgram/setup.lock"):
         second = subprocess.Popen([sys.executable, REPOSITORY / "setup/setup.py", "uninstall"], stdout=subprocess.PIPE, text=True,
                                   env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)})  # fmt: skip
         assert "another set-up or build is running" in second.stdout.readline()
@@ -143,7 +142,7 @@ def test_two_set_ups_take_turns(tmp_path):
 
 @pytest.mark.parametrize("text", ["plain", "my cache", "é 🦀 \"quoted\" 'so' \\ back", "tab\tline\nbell\x07 delete\x7f"])
 def test_any_path_can_be_written_as_toml(text):
-    assert tomllib.loads(f"path = {kernel.toml(text)}") == {"path": text}
+    assert tomllib.loads(f"path = {builds.toml(text)}") == {"path": text}
 
 
 def test_a_change_to_evcxr_must_fit_at_one_place():
@@ -286,12 +285,12 @@ def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells
              "debug/deps/libmacro-1.so": "macro", f"{cells.host}/debug/deps/libntgram_core.so": "core",
              f"{cells.host}/debug/.fingerprint/ntgram-core-1/lib": "mark"}  # fmt: skip
     for path, text in built.items():
-        kernel.write(cells.warm / "cell/target" / path, text)
+        builds.write(cells.warm / "cell/target" / path, text)
     cells.lend(target)
     assert not target.exists(), "no set-up has finished there"
-    kernel.write(cells.warm / "made-for.json", "{}")
-    kernel.write(target / "debug/deps/libmacro-2.so", "an older set-up's")
-    kernel.write(target / "release/ntgram-sweep", "make paper's")
+    builds.write(cells.warm / "made-for.json", "{}")
+    builds.write(target / "debug/deps/libmacro-2.so", "an older set-up's")
+    builds.write(target / "release/ntgram-sweep", "make paper's")
     cells.lend(target)
     assert (target / "release/ntgram-sweep").exists()
     shutil.rmtree(target / "release")
@@ -306,19 +305,19 @@ def test_an_empty_build_folder_begins_with_copies_of_what_is_built_for_the_cells
 def test_a_build_folder_has_the_whole_lock_when_what_it_needs_changes(tmp_path):
     settings = {"workspace": "[workspace]", "tch": "/tch"}
     clone = tmp_path / "clone"
-    kernel.write(clone / "Cargo.lock", "all versions")
-    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    builds.write(clone / "Cargo.lock", "all versions")
+    builds.write_workspace(tmp_path / "build", settings, "host", clone)
     lock, anchor = tmp_path / "build/Cargo.lock", tmp_path / "build/anchor/Cargo.toml"
     lock.write_text("cargo's cut")
-    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    builds.write_workspace(tmp_path / "build", settings, "host", clone)
     assert lock.read_text() == "cargo's cut"
     before = anchor.read_text()
     anchor.write_text(before.replace("ntgram-web", "ntgram-wed"))  # as an older set-up wrote it
-    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    builds.write_workspace(tmp_path / "build", settings, "host", clone)
     assert lock.read_text() == "all versions" and anchor.read_text() == before
     lock.write_text("cargo's cut")
-    kernel.write(clone / "Cargo.lock", "other versions")
-    kernel.write_workspace(tmp_path / "build", settings, "host", clone)
+    builds.write(clone / "Cargo.lock", "other versions")
+    builds.write_workspace(tmp_path / "build", settings, "host", clone)
     assert lock.read_text() == "other versions"
 
 
@@ -330,7 +329,7 @@ def features(folder, *options):
 
 
 def test_all_builds_need_the_features_that_the_crates_behind_the_cells_have(tmp_path):
-    kernel.write_workspace(tmp_path, {"workspace": (REPOSITORY / "setup/kernel.toml").read_text(), "tch": "/tch"}, "host", REPOSITORY)
+    builds.write_workspace(tmp_path, {"workspace": (REPOSITORY / "setup/kernel.toml").read_text(), "tch": "/tch"}, "host", REPOSITORY)
     core = {crate.split(" with ")[0] for crate in features(REPOSITORY, "--locked", "--edges=normal", "-p", "ntgram-core")}
     cells = features(tmp_path / "anchor", "--edges=normal,build")
     tests = features(REPOSITORY, "--locked", "--edges=normal,build,dev", "--workspace")

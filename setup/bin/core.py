@@ -13,7 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import kernel  # noqa: E402
+import builds  # noqa: E402
+from kernel import processes  # noqa: E402
 
 EVERY = 10.0  # seconds between two lines of progress
 LONG = 2.0  # seconds of waiting for another cargo that are worth telling
@@ -25,7 +26,7 @@ class Page:
     def __init__(self, kernel_process):
         self.stream, self.last = None, 0.0
         if Path("/proc/self/stat").exists():
-            for pid, parent, _ in kernel.processes():
+            for pid, parent, _ in processes():
                 if parent == kernel_process and Path(f"/proc/{pid}/comm").read_text("utf-8").startswith("evcxr"):
                     self.stream = open(f"/proc/{pid}/fd/2", "w", encoding="utf-8")  # noqa: SIM115
 
@@ -48,9 +49,9 @@ def wait_for(warm, folder, page):
         page.say_at_times(f"waiting, {seconds:.0f} s")
 
     try:
-        with kernel.Locked(warm.with_suffix(".lock"), shared=True, limit=kernel.BUILD_WAIT, told=told):
+        with builds.Locked(warm.with_suffix(".lock"), shared=True, limit=builds.BUILD_WAIT, told=told):
             if (warm / "cell/target").exists():  # else that set-up has failed
-                kernel.copy_build(warm / "cell/target", folder / "cell/target")
+                builds.copy_build(warm / "cell/target", folder / "cell/target")
     except TimeoutError:
         page.say("the set-up has not finished; this kernel builds for itself")
 
@@ -59,24 +60,24 @@ def need(line, folder):
     """Has the anchor need the core as this line of a manifest says. A kernel outside of the repository, which has copied no build
     folder, learns only here which repository it is for."""
     path = re.search(r'path = ("(?:[^"\\]|\\.)*")', line)
-    clone = kernel.clone_above(Path(json.loads(path[1]))) if path else None
+    clone = builds.clone_above(Path(json.loads(path[1]))) if path else None
     if clone and (clone / "Cargo.lock").exists() and not (folder / "locked").exists():
-        kernel.write_anchor(folder, clone)
+        builds.write_anchor(folder, clone)
     anchor = folder / "anchor/Cargo.toml"
     lines = anchor.read_text("utf-8").splitlines()
     if line not in lines:
         others = [other for other in lines if not other.startswith(("ntgram-core = ", "ntgram-web = "))]
-        kernel.write(anchor, "\n".join([*others, line, ""]))
+        builds.write(anchor, "\n".join([*others, line, ""]))
 
 
 def build(command, env, page):
     """Runs cargo, whose messages for evcxr go to stdout; its status."""
-    cargo = subprocess.Popen(command, env=env | kernel.SHOW_PROGRESS, stderr=subprocess.PIPE)
+    cargo = subprocess.Popen(command, env=env | builds.SHOW_PROGRESS, stderr=subprocess.PIPE)
     compiled, waits = 0, None
-    for line in kernel.pieces(cargo.stderr):
+    for line in builds.pieces(cargo.stderr):
         if waits:
             waits.cancel()
-        progress = kernel.PROGRESS.search(line)
+        progress = builds.PROGRESS.search(line)
         if progress and compiled:
             page.say_at_times(f"compiling, {progress[1]}/{progress[2]} crates are done")
         elif not progress:
@@ -102,7 +103,7 @@ def main():
     need(sys.argv[1], folder)
     if warm := os.environ["NTGRAM_WARM"]:
         wait_for(Path(warm), folder, page)
-    command = kernel.build_core(os.environ["NTGRAM_CARGO"], os.environ["NTGRAM_HOST"])
+    command = builds.build_core(os.environ["NTGRAM_CARGO"], os.environ["NTGRAM_HOST"])
     env = os.environ | {"RUSTFLAGS": os.environ["NTGRAM_RUSTFLAGS"], "RUSTC_WRAPPER": str(Path(__file__).with_name("wrapper"))}
     sys.exit(build([*command, "--message-format=json"], env, page))
 
