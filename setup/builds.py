@@ -51,6 +51,9 @@ syn = { version = "3", features = ["full"] }
 either = { version = "1", features = ["use_std"] }
 """
 
+# How the manifest of a build folder's packages begins.
+PACKAGE = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
+
 
 def environment(settings, caller):
     """The variables that cargo and the kernel run with, made from the caller's."""
@@ -143,9 +146,6 @@ def copy_build(source, target):
             os.symlink(os.readlink(entry.path), copy)
         elif not (replaced_when_written(entry.path) and linked(entry.path, copy)):
             shutil.copy2(entry.path, copy)
-
-
-PACKAGE = '[package]\nname = "{}"\nversion = "1.0.0"\nedition = "2024"\n'
 
 
 def write_workspace(folder, settings, host, clone):
